@@ -103,7 +103,7 @@ class ColorizationModel(nn.Module, PyTorchModelHubMixin, library_name="ucolnet",
         self.load_state_dict(weights)
 
     def _misfit(self, weights: dict[str, Tensor], theirs: dict) -> str:
-        """Say why weights do not fit: by the config that their file states, or else by the first tensor that differs."""
+        """Say why weights do not fit: by the config that their file states, or else by the first tensor."""
         differs = [key for key, value in self.config.items() if theirs.get(key, value) != value]
         if "model" in differs:
             return f"holds {theirs['model']}, not {self.name}"

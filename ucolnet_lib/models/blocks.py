@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,6 +44,14 @@ def conv_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, batch
     return nn.Sequential(*layers, nn.ReLU(inplace=True))
 
 
+def linear_relu(inputs: int, outputs: int, batch_norm: bool = True) -> nn.Sequential:
+    """Fully connected layer, batch norm, ReLU: (N, inputs) -> (N, outputs)."""
+    layers = [nn.Linear(inputs, outputs, bias=not batch_norm)]
+    if batch_norm:
+        layers.append(BatchNorm(outputs))
+    return nn.Sequential(*layers, nn.ReLU(inplace=True))
+
+
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
     """The step of every U-Net level: two 3 x 3 convolutions."""
     return nn.Sequential(conv_relu(inputs, outputs), conv_relu(outputs, outputs))
@@ -50,14 +60,12 @@ def double_conv(inputs: int, outputs: int) -> nn.Sequential:
 class Encoder(nn.Module):
     """The descending half of a U-Net: a double convolution at each level, 2 x 2 max pooling between levels.
 
-    `channels` lists the levels from the top (full size) to the bottleneck: (64, 128, 256, 512, 1024) is the classic.
+    `channels` lists the levels from the top (full size) to the bottleneck: 64, 128, 256, 512, 1024 is the classic.
     """
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(
-            double_conv(above, here) for above, here in zip([1, *channels], channels, strict=False)
-        )
+        self.levels = nn.ModuleList(double_conv(above, here) for above, here in pairwise([1, *channels]))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Image (N, 1, H, W) -> bottleneck (N, C, H/16, W/16) and the maps for the skip connections, top first."""
@@ -74,11 +82,11 @@ class Decoder(nn.Module):
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        upward = channels[::-1]
-        self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in zip(upward, upward[1:], strict=False)
-        )
-        self.levels = nn.ModuleList(double_conv(2 * here, here) for here in upward[1:])
+        steps = list(pairwise(channels[::-1]))
+        # A transposed convolution, as the U-Net's paper has it. A 1x1 convolution and interpolation trains as well
+        # and was measured to save at most a fifth of the time of a training step.
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(below, here, 2, stride=2) for below, here in steps)
+        self.levels = nn.ModuleList(double_conv(2 * here, here) for _, here in steps)
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         """Bottleneck and skips of an `Encoder` with the same channels -> (N, channels[0], H, W)."""

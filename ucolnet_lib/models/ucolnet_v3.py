@@ -13,7 +13,7 @@ Shapes at 224 x 224, width 1 (each level: two 3x3 convolutions with batch norm a
     encoder        1 x 224 x 224 -> 32 x 224 x 224 -> 64 x 112 x 112 -> 128 x 56 x 56 -> 256 x 28 x 28
     bottleneck     512 x 14 x 14
     each decoder   256 x 28 x 28 -> 128 x 56 x 56 -> 64 x 112 x 112 -> 32 x 224 x 224
-    outputs        ab 2 x 224 x 224, logits 81 x 224 x 224
+    outputs        ab 2 x 224 x 224 in -110..110, logits 81 x 224 x 224
 
 The paper says: U-Net style, two branches that share one encoder, then a decoder for each of the two tasks.
 Our reading: a U-Net of half the classic width (32 to 512, four poolings), batch norm, skip connections from the
@@ -49,7 +49,7 @@ class UColNetV3(ColorizationModel):
         if segmentation:
             self.segmentation_decoder = Decoder(channels)
             self.segmentation_output = nn.Conv2d(channels[0], num_classes, 1)
-        initialise(self, [self.color_output] + ([self.segmentation_output] if segmentation else []))
+        initialise(self, outputs=[self.color_output] + ([self.segmentation_output] if segmentation else []))
 
     def forward(self, lightness: Tensor) -> Output:
         """L (N, 1, H, W) in 0-100, any size -> ab (N, 2, H, W) in -110..110, logits (N, num_classes, H, W) or None."""
@@ -57,10 +57,10 @@ class UColNetV3(ColorizationModel):
         x = self.prepare(lightness)  # (N, 1, H, W), sides now multiples of 16
         x, skips = self.encoder(x)  # (N, 512, H/16, W/16)
 
-        ab = self.color_output(self.color_decoder(x, skips))  # (N, 2, H, W)
-        ab = 110 * torch.tanh(ab[..., :height, :width].float())
+        ab = 110 * torch.tanh(self.color_output(self.color_decoder(x, skips)).float())  # (N, 2, H, W)
+        ab = ab[..., :height, :width]
         if not self.segmentation:
             return Output(ab, None)
 
-        logits = self.segmentation_output(self.segmentation_decoder(x, skips))  # (N, 81, H, W)
-        return Output(ab, logits[..., :height, :width].float())
+        logits = self.segmentation_output(self.segmentation_decoder(x, skips)).float()  # (N, 81, H, W)
+        return Output(ab, logits[..., :height, :width])
