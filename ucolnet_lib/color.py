@@ -1,0 +1,147 @@
+"""sRGB <-> CIELAB on tensors, on any device.
+
+Lab here is CIE 1976 L*a*b* with the white D65 (2 degrees): L in 0..100, and for colours of sRGB
+a in -86.2..98.3, b in -107.9..94.5. Constants as in scikit-image and IEC 61966-2-1, with one change:
+the white is the sum of each matrix row, so that every gray has exactly a = b = 0.
+
+Keep these functions in float32, outside autocast: bf16 is too coarse for the powers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+L_MAX = 100.0
+AB_MAX = 110.0
+"""The networks predict ab / AB_MAX in -1..1: the whole range of sRGB fits."""
+
+# Linear sRGB -> XYZ, rows X, Y, Z.
+RGB_TO_XYZ = (
+    (0.412453, 0.357580, 0.180423),
+    (0.212671, 0.715160, 0.072169),
+    (0.019334, 0.119193, 0.950227),
+)
+_MATRIX = np.array(RGB_TO_XYZ, dtype=np.float64)
+# XYZ relative to white: each row sums to one, and so does each row of the inverse.
+_TO_RELATIVE = _MATRIX / _MATRIX.sum(axis=1, keepdims=True)
+_FROM_RELATIVE = np.linalg.inv(_TO_RELATIVE)
+
+_LAB_THRESHOLD = 0.008856
+_LAB_SLOPE = 7.787
+_LAB_OFFSET = 16.0 / 116.0
+
+
+def _mix(matrix: np.ndarray, first: torch.Tensor, second: torch.Tensor, third: torch.Tensor, pivot: torch.Tensor):
+    """A matrix product whose rows sum to one, written from a pivot: equal inputs give exactly equal outputs."""
+    return [
+        pivot + float(r[0]) * (first - pivot) + float(r[1]) * (second - pivot) + float(r[2]) * (third - pivot)
+        for r in matrix
+    ]
+
+
+def _to_linear(rgb: torch.Tensor) -> torch.Tensor:
+    # The clamp inside the power keeps its gradient finite where the other branch is taken.
+    power = ((rgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(rgb > 0.04045, power, rgb / 12.92)
+
+
+def _from_linear(linear: torch.Tensor) -> torch.Tensor:
+    power = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, power, linear * 12.92)
+
+
+def _lab_curve(t: torch.Tensor) -> torch.Tensor:
+    root = t.clamp_min(_LAB_THRESHOLD) ** (1 / 3)
+    return torch.where(t > _LAB_THRESHOLD, root, _LAB_SLOPE * t + _LAB_OFFSET)
+
+
+def _lab_curve_inverse(f: torch.Tensor) -> torch.Tensor:
+    return torch.where(f > 0.2068966, f**3, (f - _LAB_OFFSET) / _LAB_SLOPE)
+
+
+def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
+    """sRGB to CIELAB.
+
+    Args:
+        rgb: float tensor (N, 3, H, W), 0-1.
+    Returns:
+        float tensor (N, 3, H, W): L 0-100, a and b in CIELAB units. Grays have exactly a = b = 0.
+    """
+    red, green, blue = _to_linear(rgb).unbind(dim=1)
+    fx, fy, fz = (_lab_curve(t) for t in _mix(_TO_RELATIVE, red, green, blue, pivot=green))
+    return torch.stack((116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)), dim=1)
+
+
+def _lab_to_linear(lightness: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    fy = (lightness + 16) / 116
+    x, y, z = (_lab_curve_inverse(f) for f in (fy + a / 500, fy, fy - b / 200))
+    return torch.stack(_mix(_FROM_RELATIVE, x, y, z, pivot=y), dim=1)
+
+
+def lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
+    """CIELAB to sRGB; colours outside the gamut lose chroma at fixed lightness and hue.
+
+    Clipping red, green and blue one by one would move the lightness (by 4 on average for random ab);
+    here a and b are multiplied by the largest factor in 0..1 that brings the colour inside.
+
+    Args:
+        lab: float tensor (N, 3, H, W): L 0-100 (clamped), a and b in CIELAB units.
+    Returns:
+        float tensor (N, 3, H, W), 0-1.
+    """
+    lightness, a, b = lab.unbind(dim=1)
+    lightness = lightness.clamp(0, L_MAX)
+    with torch.no_grad():
+        scale = _gamut_scale(lightness, a, b)
+    linear = _lab_to_linear(lightness, scale * a, scale * b)
+    return _from_linear(linear.clamp(0, 1)).clamp(0, 1)
+
+
+def _gamut_scale(lightness: torch.Tensor, a: torch.Tensor, b: torch.Tensor, steps: int = 14) -> torch.Tensor:
+    """The factor 0..1 on ab that brings each colour into sRGB, by bisection. Shapes (N, H, W)."""
+    tolerance = 1e-4  # 8-bit colours on the gamut's border must come back as they were
+    scale = torch.ones_like(lightness)
+    linear = _lab_to_linear(lightness, a, b)
+    outside = ((linear < -tolerance) | (linear > 1 + tolerance)).any(dim=1)
+    if not outside.any():
+        return scale
+    # Only the colours outside are searched: mostly few.
+    lo, ao, bo = lightness[outside], a[outside], b[outside]
+    low, high = torch.zeros_like(lo), torch.ones_like(lo)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        linear = _lab_to_linear(lo[None], (middle * ao)[None], (middle * bo)[None])[0]
+        inside = ((linear >= -tolerance) & (linear <= 1 + tolerance)).all(dim=0)
+        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+    scale[outside] = low
+    return scale
+
+
+@lru_cache(maxsize=1)
+def _linear_table() -> np.ndarray:
+    """sRGB's curve at the 256 values of an 8-bit channel, float32."""
+    return _to_linear(torch.arange(256, dtype=torch.float64) / 255).float().numpy()
+
+
+def rgb8_to_lab(rgb: np.ndarray) -> np.ndarray:
+    """`rgb_to_lab` for an 8-bit picture in memory: a table for sRGB's curve, then planes of float32.
+
+    Args:
+        rgb: uint8 array (H, W, 3).
+    Returns:
+        float32 array (H, W, 3): L 0-100, a, b; within 0.001 of `rgb_to_lab`.
+    """
+    red, green, blue = _linear_table().take(np.moveaxis(rgb, -1, 0))
+    curves = []
+    for row in _TO_RELATIVE.astype(np.float32):
+        t = green + row[0] * (red - green) + row[2] * (blue - green)
+        curves.append(np.where(t > _LAB_THRESHOLD, np.cbrt(t), _LAB_SLOPE * t + _LAB_OFFSET))
+    fx, fy, fz = curves
+    lab = np.empty(rgb.shape, np.float32)
+    lab[..., 0] = 116 * fy - 16
+    lab[..., 1] = 500 * (fx - fy)
+    lab[..., 2] = 200 * (fy - fz)
+    return lab

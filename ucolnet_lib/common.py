@@ -1,0 +1,54 @@
+"""What every room may use: the error class, seeds, and files that are never half written."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+class UcolnetError(Exception):
+    """A mistake that the person at the keyboard can mend.
+
+    The message is one sentence or two: what is wrong, where, and what to do next.
+    The command line prints it without a traceback and ends with exit code 2.
+    """
+
+
+def seed_everything(seed: int) -> None:
+    """Set the seeds of Python, NumPy and torch (all devices): two runs on one CPU give the same numbers."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+@contextmanager
+def write_beside(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
+
+    A reader never sees a half-written file, and a kill in the middle leaves the old file as it was.
+    The block may write a file or make a folder. The folder above is made when it is missing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: many writers choose the format by it.
+    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    try:
+        yield beside
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(beside, path)
+    except OSError as error:
+        raise UcolnetError(f"Cannot write {path}: {error.strerror or error}. Check the folder and the free space.") from error
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)

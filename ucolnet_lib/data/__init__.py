@@ -1,0 +1,1 @@
+"""Photographs and semantic maps: reading COCO, the toy world, batches."""

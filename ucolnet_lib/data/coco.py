@@ -1,0 +1,168 @@
+"""From a COCO annotation file to photographs and semantic maps.
+
+A COCO folder holds `train2017/*.jpg`, `val2017/*.jpg` and `annotations/instances_<split>.json`
+(Lin et al. 2014). The semantic map gives each pixel a class: 0 background, 1..80 the categories
+in the order of their COCO ids, 255 ignore (crowds, and photographs that nobody annotated).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pycocotools.coco import COCO
+
+from ucolnet_lib.common import UcolnetError
+
+BACKGROUND = 0
+IGNORE = 255
+
+# COCO's ids run from 1 to 90 with ten left out; a class index is the place in this table plus one.
+CATEGORIES: dict[int, str] = {
+    1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "airplane", 6: "bus", 7: "train", 8: "truck",
+    9: "boat", 10: "traffic light", 11: "fire hydrant", 13: "stop sign", 14: "parking meter", 15: "bench",
+    16: "bird", 17: "cat", 18: "dog", 19: "horse", 20: "sheep", 21: "cow", 22: "elephant", 23: "bear",
+    24: "zebra", 25: "giraffe", 27: "backpack", 28: "umbrella", 31: "handbag", 32: "tie", 33: "suitcase",
+    34: "frisbee", 35: "skis", 36: "snowboard", 37: "sports ball", 38: "kite", 39: "baseball bat",
+    40: "baseball glove", 41: "skateboard", 42: "surfboard", 43: "tennis racket", 44: "bottle", 46: "wine glass",
+    47: "cup", 48: "fork", 49: "knife", 50: "spoon", 51: "bowl", 52: "banana", 53: "apple", 54: "sandwich",
+    55: "orange", 56: "broccoli", 57: "carrot", 58: "hot dog", 59: "pizza", 60: "donut", 61: "cake", 62: "chair",
+    63: "couch", 64: "potted plant", 65: "bed", 67: "dining table", 70: "toilet", 72: "tv", 73: "laptop",
+    74: "mouse", 75: "remote", 76: "keyboard", 77: "cell phone", 78: "microwave", 79: "oven", 80: "toaster",
+    81: "sink", 82: "refrigerator", 84: "book", 85: "clock", 86: "vase", 87: "scissors", 88: "teddy bear",
+    89: "hair drier", 90: "toothbrush",
+}  # fmt: skip
+CLASS_NAMES: tuple[str, ...] = ("background", *CATEGORIES.values())
+NUM_CLASSES = len(CLASS_NAMES)
+CLASS_OF_CATEGORY: dict[int, int] = {category: i for i, category in enumerate(CATEGORIES, start=1)}
+CATEGORY_OF_CLASS: dict[int, int] = {i: category for category, i in CLASS_OF_CATEGORY.items()}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotated object. `box`: x, y, width, height in pixels of the photograph; `label`: class 1..80."""
+
+    box: tuple[float, float, float, float]
+    label: int
+    iscrowd: bool
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One picture of a split. `rgb`: uint8 (H, W, 3); `semantic_map`: uint8 (H, W), classes 0..80 or 255."""
+
+    id: int
+    path: Path
+    rgb: np.ndarray
+    semantic_map: np.ndarray
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Decode any picture that PIL reads to uint8 (H, W, 3); gray and CMYK become RGB, EXIF rotation is applied.
+
+    Raises:
+        UcolnetError: the file is missing, no picture, or cut off.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except FileNotFoundError as error:
+        raise UcolnetError(f"The photograph {path} is missing. Fetch it again, or take it out of the annotation file.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UcolnetError(f"{path} is no readable picture ({error}). Replace the file.") from error
+
+
+class CocoSplit:
+    """The photographs of one split of a COCO folder, in the order of their ids.
+
+    Photographs that the annotation file lists without objects are all background: annotators looked at them.
+    Photographs that lie in the folder and are not listed are all ignore: nobody did.
+
+    Args:
+        root: the COCO folder.
+        split: `train2017` or `val2017`.
+    Raises:
+        UcolnetError: a folder or the annotation file is missing or broken.
+    """
+
+    def __init__(self, root: str | Path, split: str):
+        self.root, self.split = Path(root), split
+        self.photos = self.root / split
+        self.annotation_file = self.root / "annotations" / f"instances_{split}.json"
+        if not self.root.is_dir():
+            raise UcolnetError(f"The data folder {self.root} does not exist. Name a COCO folder, or draw one: ucolnet data toy {self.root}")
+        if not self.photos.is_dir():
+            raise UcolnetError(f"{self.root} has no folder {split}/. A COCO folder holds train2017/, val2017/ and annotations/.")
+        self.coco = _read_annotations(self.annotation_file)
+        listed = {image["file_name"] for image in self.coco.imgs.values()}
+        self._images = [(image["id"], image["file_name"], True) for image in self.coco.imgs.values()]
+        extra = sorted(p.name for p in self.photos.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"} and p.name not in listed)
+        last = max(self.coco.imgs, default=0)
+        self._images += [(int(Path(n).stem) if Path(n).stem.isdigit() else last + k, n, False) for k, n in enumerate(extra, 1)]
+        self._images.sort()
+        if not self._images:
+            raise UcolnetError(f"{self.photos} holds no photograph.")
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Photograph:
+        image_id, name, listed = self._images[index]
+        path = self.photos / name
+        rgb = read_rgb(path)
+        return Photograph(image_id, path, rgb, self._semantic_map(image_id, path, rgb.shape[:2], listed))
+
+    @property
+    def ids(self) -> list[int]:
+        """The image ids, in order."""
+        return [image_id for image_id, _, _ in self._images]
+
+    def objects(self, index: int) -> list[Annotation]:
+        """The annotated objects of photograph `index`, crowds included."""
+        return [
+            Annotation(tuple(a["bbox"]), CLASS_OF_CATEGORY[a["category_id"]], bool(a.get("iscrowd", 0)))
+            for a in self.coco.imgToAnns.get(self._images[index][0], [])
+        ]
+
+    def _semantic_map(self, image_id: int, path: Path, shape: tuple[int, int], listed: bool) -> np.ndarray:
+        if not listed:
+            return np.full(shape, IGNORE, np.uint8)
+        image = self.coco.imgs[image_id]
+        if (image["height"], image["width"]) != shape:
+            raise UcolnetError(
+                f"{path} is {shape[1]} x {shape[0]} pixels, its annotation says {image['width']} x {image['height']}. "
+                "The photograph and the annotation file do not belong together."
+            )
+        semantic_map = np.zeros(shape, np.uint8)
+        annotations = self.coco.imgToAnns.get(image_id, [])
+        # Painted from large to small: smaller objects lie on top. Crowds come first, as the largest of all:
+        # an object that is annotated by itself inside a crowd keeps its class.
+        for a in sorted(annotations, key=lambda a: (not a.get("iscrowd", 0), -a["area"])):
+            if not a["segmentation"]:
+                continue
+            mask = self.coco.annToMask(a).astype(bool)
+            semantic_map[mask] = IGNORE if a.get("iscrowd", 0) else CLASS_OF_CATEGORY[a["category_id"]]
+        return semantic_map
+
+
+def _read_annotations(path: Path) -> COCO:
+    if not path.is_file():
+        raise UcolnetError(f"The annotation file {path} is missing. A COCO folder holds annotations/{path.name}.")
+    try:
+        dataset = json.loads(path.read_text(encoding="utf-8"))
+        coco = COCO()
+        coco.dataset = {"images": dataset["images"], "annotations": dataset["annotations"], "categories": dataset["categories"]}
+        # pycocotools prints its progress; the person who waits has ours.
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+    except (ValueError, KeyError, TypeError) as error:
+        raise UcolnetError(f"{path} is no whole COCO annotation file ({error}). It may have been cut off: fetch it again.") from error
+    unknown = sorted({a["category_id"] for a in dataset["annotations"]} - set(CATEGORIES))
+    if unknown:
+        raise UcolnetError(f"{path} uses category ids that COCO does not have: {unknown[:5]}. Map them to COCO's ids first.")
+    return coco

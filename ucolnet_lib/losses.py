@@ -1,0 +1,171 @@
+"""The losses: colour, segmentation, and the balance of the two.
+
+The paper (section on UColNet v1): mean squared error for colour; cross-entropy and Dice for segmentation,
+multiplied by an adaptive coefficient alpha so that both tasks get the same importance.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ucolnet_lib.color import AB_MAX
+from ucolnet_lib.common import UcolnetError
+
+IGNORE_INDEX = 255
+
+
+def color_loss(predicted_ab: torch.Tensor, true_ab: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of ab in units of AB_MAX (110), so that it lies in 0..4.
+
+    Args:
+        predicted_ab, true_ab: (N, 2, H, W), CIELAB units.
+    """
+    return F.mse_loss(predicted_ab / AB_MAX, true_ab / AB_MAX)
+
+
+def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy over the labelled places; 0 (with a gradient of 0) where nothing is labelled.
+
+    Args:
+        logits: (N, C, H, W), or (N, C) for one class an image.
+        target: int64 (N, H, W) or (N,), 0..C-1 or 255 (ignore).
+    """
+    labelled = (target != IGNORE_INDEX).sum()
+    return F.cross_entropy(logits, target, ignore_index=IGNORE_INDEX, reduction="sum") / labelled.clamp_min(1)
+
+
+def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Multiclass soft Dice over the whole batch: 1 - mean over the classes that occur in the target.
+
+    Dice of a class: 2 sum(p t) / (sum(p) + sum(t)), p the softmax, t the one-hot target, sums over all
+    labelled pixels of the batch (Milletari et al. 2016, without the square). 0 where nothing is labelled.
+
+    Args:
+        logits: (N, C, H, W).
+        target: int64 (N, H, W), 0..C-1 or 255 (ignore).
+    """
+    classes = logits.shape[1]
+    labelled = target != IGNORE_INDEX
+    probability = logits.softmax(dim=1) * labelled[:, None]
+    safe = torch.where(labelled, target, 0)
+    # Sums a class over labelled pixels, without building a one-hot volume.
+    predicted = probability.sum(dim=(0, 2, 3))
+    at_target = probability.gather(1, safe[:, None])[:, 0]
+    zeros = torch.zeros(classes, dtype=probability.dtype, device=logits.device)
+    overlap = zeros.index_add(0, safe.flatten(), at_target.flatten())
+    true = zeros.index_add(0, safe.flatten(), labelled.flatten().to(probability.dtype))
+    dice = 2 * overlap / (predicted + true).clamp_min(1e-7)
+    present = true > 0
+    return torch.where(present, 1 - dice, 0).sum() / present.sum().clamp_min(1)
+
+
+def main_class(semantic_map: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """The image-level class for Iizuka's classification: the category with the largest area, else ignore.
+
+    Args:
+        semantic_map: int64 (N, H, W), classes 0..num_classes-1 (0 background) or 255.
+    Returns:
+        int64 (N,): 1..num_classes-1, or 255 where an image has no object.
+    """
+    area = torch.stack([torch.bincount(m[m != IGNORE_INDEX].flatten(), minlength=num_classes) for m in semantic_map])
+    area[:, 0] = 0
+    largest, label = area.max(dim=1)
+    return torch.where(largest > 0, label, IGNORE_INDEX)
+
+
+class BalancedAlpha(nn.Module):
+    """Our reading of the paper's alpha: the ratio of the running means of the two losses, detached.
+
+    alpha = mean(colour loss) / mean(segmentation loss), so that alpha x segmentation loss equals the colour
+    loss in size. The means are exponential with `momentum` 0.99 and corrected for their start, as Adam's are.
+    """
+
+    def __init__(self, momentum: float = 0.99):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("color", torch.zeros(()))
+        self.register_buffer("segmentation", torch.zeros(()))
+
+    def forward(self, color: torch.Tensor, segmentation: torch.Tensor) -> torch.Tensor:
+        """Both losses are scalars; in training the running means take them in. Returns alpha, a scalar."""
+        # A batch without a labelled pixel has a segmentation loss of 0, which says nothing about its size.
+        if self.training and segmentation > 0:
+            self.color.lerp_(color.detach().float(), 1 - self.momentum)
+            self.segmentation.lerp_(segmentation.detach().float(), 1 - self.momentum)
+        # The correction for the zero start is the same factor in both means: it cancels in the ratio.
+        return torch.where(self.segmentation > 0, self.color / self.segmentation.clamp_min(1e-12), 1.0)
+
+
+class FixedAlpha(nn.Module):
+    """The same interface with a constant: a plain weighted sum of the two losses."""
+
+    def __init__(self, value: float):
+        super().__init__()
+        self.register_buffer("value", torch.tensor(float(value)))
+
+    def forward(self, color: torch.Tensor, segmentation: torch.Tensor) -> torch.Tensor:
+        return self.value
+
+
+class LossTerms(NamedTuple):
+    """Scalars. `loss` is what is minimised; a term that a model does not have is 0."""
+
+    loss: torch.Tensor
+    color: torch.Tensor
+    cross_entropy: torch.Tensor
+    dice: torch.Tensor
+    alpha: torch.Tensor
+
+
+class UColNetLoss(nn.Module):
+    """colour + alpha x (cross-entropy + Dice), as the paper trains the UColNets."""
+
+    def __init__(self, alpha: nn.Module):
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossTerms:
+        """`output`: Output(ab, logits or None); `ab` (N, 2, H, W); `semantic_map` int64 (N, H, W)."""
+        color = color_loss(output.ab, ab)
+        zero = torch.zeros_like(color)
+        if output.logits is None:
+            return LossTerms(color, color, zero, zero, zero)
+        cross_entropy = cross_entropy_loss(output.logits, semantic_map)
+        dice = dice_loss(output.logits, semantic_map)
+        alpha = self.alpha(color, cross_entropy + dice)
+        return LossTerms(color + alpha * (cross_entropy + dice), color, cross_entropy, dice, alpha)
+
+
+class IizukaLoss(nn.Module):
+    """MSE + 1/300 x cross-entropy of the image's class (Iizuka et al. 2016).
+
+    Their MSE is on ab scaled from -100..100 to 0..1. Here it is in units of 110, like every colour loss of this
+    library; the weight of the cross-entropy is scaled by the same (200 / 110)^2, so only a constant factor differs.
+    """
+
+    WEIGHT = (200 / AB_MAX) ** 2 / 300
+
+    def forward(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossTerms:
+        """As UColNetLoss, with logits (N, C): the image's class is the category of the largest area."""
+        color = color_loss(output.ab, ab)
+        zero = torch.zeros_like(color)
+        if output.logits is None:
+            return LossTerms(color, color, zero, zero, zero)
+        cross_entropy = cross_entropy_loss(output.logits, main_class(semantic_map, output.logits.shape[1]))
+        alpha = torch.full_like(color, self.WEIGHT)
+        return LossTerms(color + alpha * cross_entropy, color, cross_entropy, zero, alpha)
+
+
+def create_loss(model_name: str, alpha: str, alpha_value: float) -> nn.Module:
+    """The loss that a model is trained with. `alpha`: `balanced` or `fixed` (then `alpha_value` counts)."""
+    if model_name.startswith("iizuka"):
+        return IizukaLoss()
+    if alpha == "balanced":
+        return UColNetLoss(BalancedAlpha())
+    if alpha == "fixed":
+        return UColNetLoss(FixedAlpha(alpha_value))
+    raise UcolnetError(f"There is no alpha rule {alpha!r}. Choose balanced or fixed.")

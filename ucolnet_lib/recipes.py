@@ -1,0 +1,133 @@
+"""The numbers of a run, in one place: `paper`, `toy` and `smoke`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from ucolnet_lib.common import UcolnetError
+
+_CHOICES = {
+    "optimizer": ("sgd", "adamw", "adadelta"),
+    "schedule": ("step", "cosine"),
+    "alpha": ("balanced", "fixed"),
+    "precision": ("fp32", "bf16"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run does, besides the model and the data.
+
+    Raises:
+        UcolnetError: a value is out of its range.
+    """
+
+    name: str
+    size: int
+    """Side of the square pictures that the model sees, in pixels."""
+    width: float
+    """One common factor on all default channel widths."""
+    global_size: int
+    """Side at which Iizuka's global branch sees the picture."""
+    epochs: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    momentum: float = 0.9
+    schedule: str = "step"
+    """`step`: times `decay` every `decay_epochs` epochs. `cosine`: a short warm-up, then down to zero."""
+    decay: float = 0.9
+    decay_epochs: int = 5
+    alpha: str = "balanced"
+    alpha_value: float = 1.0
+    """The weight of the segmentation loss when `alpha` is fixed."""
+    crop_area: float = 0.5
+    """Training crops keep at least this share of the picture's area; 1 is no cropping."""
+    validation_share: float = 0.1
+    patience: int = 0
+    """Early stopping after so many epochs without a better validation colour loss; 0 is off."""
+    limit: int = 0
+    """Train on the first so many photographs only; 0 takes all."""
+    precision: str = "fp32"
+    channels_last: bool = True
+    seed: int = 0
+
+    def __post_init__(self):
+        for key, allowed in _CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise UcolnetError(f"The recipe's {key} is {getattr(self, key)!r}. Choose one of: {', '.join(allowed)}.")
+        ranges = {
+            "size": (8, 4096), "width": (1 / 64, 8), "global_size": (16, 4096), "epochs": (1, 100_000),
+            "batch_size": (1, 65_536), "learning_rate": (1e-8, 100), "weight_decay": (0, 10), "momentum": (0, 0.9999),
+            "decay": (1e-3, 1), "decay_epochs": (1, 100_000), "alpha_value": (0, 1e6), "crop_area": (0.05, 1),
+            "validation_share": (0.01, 0.9), "patience": (0, 100_000), "limit": (0, 10**9), "seed": (0, 2**31 - 1),
+        }  # fmt: skip
+        for key, (low, high) in ranges.items():
+            if not low <= getattr(self, key) <= high:
+                raise UcolnetError(f"The recipe's {key} is {getattr(self, key)}. It must lie between {low} and {high}.")
+
+    def replace(self, **changes: Any) -> Recipe:
+        """A copy with other numbers."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for recipe.json."""
+        return dataclasses.asdict(self)
+
+
+# Every number that the paper states: SGD, momentum 0.9, weight decay 1e-5, learning rate from 0.1 times 0.9
+# every 5 epochs, 90/10. What it leaves open (size, epochs, batch) is our reading.
+_PAPER = Recipe(
+    name="paper", size=224, width=1.0, global_size=224, epochs=50, batch_size=64,
+    optimizer="sgd", learning_rate=0.1, weight_decay=1e-5, precision="bf16",
+)  # fmt: skip
+
+# What trains fast and well in minutes on two CPU cores. Not the paper's optimiser, size or width.
+_TOY = Recipe(
+    name="toy", size=48, width=0.5, global_size=64, epochs=24, batch_size=16,
+    optimizer="adamw", learning_rate=3e-3, weight_decay=1e-4, schedule="cosine", precision="bf16",
+)  # fmt: skip
+
+# Seconds: it only shows that everything runs.
+_SMOKE = _TOY.replace(name="smoke", size=32, width=0.125, global_size=32, epochs=2, limit=64)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_PAPER, _TOY, _SMOKE)}
+
+
+def recipe_for(name: str, model: str, settings: dict[str, str] | None = None) -> Recipe:
+    """The recipe `name` as it applies to one model, with the reader's own settings on top.
+
+    Args:
+        name: `paper`, `toy` or `smoke`.
+        model: a name of `models.MODELS`.
+        settings: field name -> value as text, as `--set key=value` gives them.
+    Raises:
+        UcolnetError: unknown recipe or key, a value of the wrong type or out of range.
+    """
+    if name not in RECIPES:
+        raise UcolnetError(f"There is no recipe {name!r}. Choose one of: {', '.join(RECIPES)}.")
+    recipe = RECIPES[name]
+    if name == "paper" and model.startswith("ucolnet_v3"):
+        recipe = recipe.replace(weight_decay=0.0)  # the paper trains v3 without L2
+    if name == "paper" and model.startswith("iizuka"):
+        recipe = recipe.replace(optimizer="adadelta", learning_rate=1.0, weight_decay=0.0)  # Iizuka et al. 2016
+    return recipe.replace(**{key: _parse(key, text) for key, text in (settings or {}).items()})
+
+
+def _parse(key: str, text: str) -> Any:
+    types = {k: v for k, v in get_type_hints(Recipe).items() if k != "name"}
+    if key not in types:
+        raise UcolnetError(f"A recipe has no key {key!r}. Known keys: {', '.join(types)}.")
+    kind = types[key]
+    if kind is bool:
+        if text.lower() not in {"true", "false"}:
+            raise UcolnetError(f"{key} takes true or false, not {text!r}.")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError as error:
+        wanted = {int: "a whole number", float: "a number"}[kind]
+        raise UcolnetError(f"{key} takes {wanted}, not {text!r}.") from error
