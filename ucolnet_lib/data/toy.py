@@ -36,40 +36,42 @@ ANY_COLOUR = ("umbrella", "kite", "car")
 OVERSAMPLING = 2
 VALIDATION_SHARE = 0.2
 CROWD_SHARE = 0.08
+DATE = "2024-01-01 00:00:00"  # fixed: the same arguments give the same bytes
+LIGHT = 17  # the lightness of objects varies by so much up and down, in units of L
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A category of the toy world. `colours`: its ab colours, one of which each object gets; empty means any hue.
+    """A category of the toy world. `colours`: its colours in Lab, one of which each object gets; empty means any hue.
 
     `places`: where it stands, see `toy_shapes`. `turn`: the largest rotation in degrees. `size`: scale of its shape.
     """
 
     draw: Callable[[shapes.Brush, np.random.Generator], None]
-    colours: tuple[tuple[float, float], ...]
+    colours: tuple[tuple[float, float, float], ...]
     places: tuple[str, ...]
     turn: float
     size: float = 1.0
 
 
 KINDS: dict[str, Kind] = {
-    "banana": Kind(shapes.banana, ((-2, 62),), ("ground", "table"), 180, 1.1),
-    "orange": Kind(shapes.orange, ((38, 62),), ("ground", "table"), 30, 0.9),
-    "apple": Kind(shapes.apple, ((56, 36), (-38, 44)), ("ground", "table"), 25, 0.9),
-    "broccoli": Kind(shapes.broccoli, ((-40, 34),), ("ground", "table"), 40),
-    "carrot": Kind(shapes.carrot, ((46, 54),), ("ground", "table"), 180, 1.15),
-    "donut": Kind(shapes.donut, ((54, -14),), ("ground", "table"), 180, 0.9),
-    "stop sign": Kind(shapes.stop_sign, ((58, 40),), ("air", "ground", "wall"), 10),
-    "fire hydrant": Kind(shapes.fire_hydrant, ((58, 42),), ("ground", "wall"), 8),
-    "traffic light": Kind(shapes.traffic_light, ((-16, -8),), ("air", "wall"), 8),
-    "umbrella": Kind(shapes.umbrella, (), ("air", "ground", "wall"), 25),
-    "kite": Kind(shapes.kite, (), ("air", "wall"), 45, 1.1),
-    "car": Kind(shapes.car, (), ("ground",), 5, 1.1),
-    "boat": Kind(shapes.boat, ((20, -60),), ("water",), 7),
-    "bird": Kind(shapes.bird, ((8, -50), (56, 34)), ("air", "ground", "wall"), 15),
-    "sports ball": Kind(shapes.sports_ball, ((42, -58),), ("air", "ground", "table"), 180, 0.85),
-    "frisbee": Kind(shapes.frisbee, ((62, -30),), ("air", "ground"), 30, 0.9),
-    "surfboard": Kind(shapes.surfboard, ((-36, -18),), ("ground", "water", "wall"), 40, 1.2),
+    "banana": Kind(shapes.banana, ((64, -2, 70),), ("ground", "table"), 180, 1.1),
+    "orange": Kind(shapes.orange, ((54, 38, 64),), ("ground", "table"), 30, 0.9),
+    "apple": Kind(shapes.apple, ((46, 58, 38), (56, -38, 48)), ("ground", "table"), 25, 0.9),
+    "broccoli": Kind(shapes.broccoli, ((48, -42, 36),), ("ground", "table"), 40),
+    "carrot": Kind(shapes.carrot, ((52, 46, 56),), ("ground", "table"), 180, 1.15),
+    "donut": Kind(shapes.donut, ((58, 54, -14),), ("ground", "table"), 180, 0.9),
+    "stop sign": Kind(shapes.stop_sign, ((44, 62, 44),), ("air", "ground", "wall"), 10, 0.85),
+    "fire hydrant": Kind(shapes.fire_hydrant, ((46, 60, 44),), ("ground", "wall"), 8),
+    "traffic light": Kind(shapes.traffic_light, ((46, -18, -8),), ("air", "wall"), 8),
+    "umbrella": Kind(shapes.umbrella, (), ("air", "ground", "wall"), 25, 1.1),
+    "kite": Kind(shapes.kite, (), ("air", "wall"), 45, 1.15),
+    "car": Kind(shapes.car, (), ("ground",), 5, 1.15),
+    "boat": Kind(shapes.boat, ((46, 20, -62),), ("water",), 7),
+    "bird": Kind(shapes.bird, ((52, 6, -50), (46, 58, 36)), ("air", "ground", "wall"), 15),
+    "sports ball": Kind(shapes.sports_ball, ((44, 42, -60),), ("air", "ground", "table"), 180, 0.85),
+    "frisbee": Kind(shapes.frisbee, ((54, 62, -34),), ("air", "ground"), 30, 0.9),
+    "surfboard": Kind(shapes.surfboard, ((56, -38, -18),), ("ground", "water", "wall"), 40, 1.2),
 }
 BACKGROUNDS = {
     shapes.meadow: {"air", "ground"},
@@ -142,21 +144,18 @@ def _draw_split(folder: Path, ids: range, size: int, seed: int, bar: tqdm) -> di
         drawn = list(pool.map(draw, ids))
     images, annotations = [], []
     for image_id, found in zip(ids, drawn, strict=True):
-        name = f"{image_id:012d}.jpg"
-        images.append(
-            {"id": image_id, "file_name": name, "width": size, "height": size, "license": 1, "coco_url": "", "flickr_url": "",
-             "date_captured": "2024-01-01 00:00:00"}
-        )  # fmt: skip
+        image = {"id": image_id, "file_name": f"{image_id:012d}.jpg", "width": size, "height": size, "license": 1}
+        images.append(image | {"coco_url": "", "flickr_url": "", "date_captured": DATE})
         for number, annotation in enumerate(found, 1):
             annotations.append({"id": image_id * 100 + number, "image_id": image_id} | annotation)
+    info = {"description": "The toy world of ucolnet", "version": "1.0", "year": 2024, "contributor": "ucolnet"}
     return {
-        "info": {"description": "The toy world of ucolnet", "version": "1.0", "year": 2024, "contributor": "", "url": "",
-                 "date_created": "2024-01-01"},
+        "info": info | {"url": "", "date_created": DATE},
         "licenses": [{"id": 1, "name": "MIT", "url": "https://opensource.org/license/mit"}],
         "images": images,
         "annotations": annotations,
         "categories": [{"id": i, "name": name, "supercategory": _supercategory(i)} for i, name in CATEGORIES.items()],
-    }  # fmt: skip
+    }
 
 
 def _supercategory(category: int) -> str:
@@ -191,7 +190,8 @@ def draw_scene(size: int, seed: tuple[int, int]) -> tuple[np.ndarray, list[dict]
     for one in crowd + objects:
         _composite(picture, one)
     annotations = [
-        {"segmentation": o.segmentation, "area": o.area, "iscrowd": 0, "bbox": o.box, "category_id": _ID[o.name]} for o in objects
+        {"segmentation": o.segmentation, "area": o.area, "iscrowd": 0, "bbox": o.box, "category_id": _ID[o.name]}
+        for o in objects
     ]
     if crowd:
         visible = np.any([o.mask for o in crowd], axis=0) & ~np.any([o.mask for o in objects], axis=0)
@@ -216,7 +216,9 @@ def _choose(rng: np.random.Generator) -> tuple[Callable, list[str]]:
     return background, [str(n) for n in rng.choice(fits[background], rng.integers(3, 7), p=w / w.sum())]
 
 
-def _place(rng: np.random.Generator, name: str, places: dict, side: int, others: list) -> tuple[float, float, float] | None:
+def _place(
+    rng: np.random.Generator, name: str, places: dict, side: int, others: list
+) -> tuple[float, float, float] | None:
     """Centre (x, y) and radius in pixels, at most partly over `others`; None where there is no room left."""
     ranges = [places[p] for p in KINDS[name].places if p in places]
     for attempt in range(24):
@@ -228,7 +230,10 @@ def _place(rng: np.random.Generator, name: str, places: dict, side: int, others:
     return None
 
 
-def _draw_object(rng: np.random.Generator, name: str, cx: float, cy: float, radius: float, side: int, light: np.ndarray) -> _Object | None:
+def _draw_object(
+    rng: np.random.Generator, name: str, cx: float, cy: float, radius: float, side: int, light: np.ndarray
+) -> _Object | None:
+    """Draw one object in a window of the oversampled picture; None where next to nothing of it is inside."""
     kind = KINDS[name]
     reach = 1.45 * radius + 2
     top, bottom = max(int(cy - reach), 0), min(int(cy + reach) + 1, side)
@@ -242,18 +247,19 @@ def _draw_object(rng: np.random.Generator, name: str, cx: float, cy: float, radi
     dy = -(np.arange(top, bottom, dtype=np.float32) + 0.5 - cy)[:, None] / radius
     x = mirror * (dx * np.cos(angle) + dy * np.sin(angle))
     y = dy * np.cos(angle) - dx * np.sin(angle)
-    brush = shapes.Brush(x, y, 1 / radius, light, rng.uniform(32, 68), _colour(rng, kind))
+    brush = shapes.Brush(x, y, 1 / radius, light, *_colour(rng, kind))
     kind.draw(brush, rng)
     return _annotate(name, brush, (top, left), side)
 
 
-def _colour(rng: np.random.Generator, kind: Kind) -> tuple[float, float]:
+def _colour(rng: np.random.Generator, kind: Kind) -> tuple[float, tuple[float, float]]:
+    """Lightness and ab of one object. The light on it varies so much that lightness hardly tells its category."""
     if kind.colours:
-        a, b = kind.colours[rng.integers(len(kind.colours))]
+        lightness, a, b = kind.colours[rng.integers(len(kind.colours))]
         hue, chroma = np.arctan2(b, a) + rng.normal(0, 0.06), np.hypot(a, b) * rng.uniform(0.85, 1.12)
     else:
-        hue, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(34, 52)
-    return chroma * np.cos(hue), chroma * np.sin(hue)
+        lightness, hue, chroma = 50, rng.uniform(0, 2 * np.pi), rng.uniform(34, 52)
+    return lightness + rng.uniform(-LIGHT, LIGHT), (chroma * np.cos(hue), chroma * np.sin(hue))
 
 
 def _annotate(name: str, brush: shapes.Brush, corner: tuple[int, int], side: int) -> _Object | None:
@@ -298,7 +304,7 @@ def _composite(picture: np.ndarray, one: _Object) -> None:
 
 def _crowd(rng: np.random.Generator, background: Callable, places: dict, side: int, light: np.ndarray) -> list[_Object]:
     """A group of small objects of one category side by side."""
-    names = [n for n in ("bird", "kite", "boat", "apple", "orange", "sports ball") if set(KINDS[n].places) & set(places)]
+    names = [n for n in ("bird", "kite", "boat", "apple", "orange") if set(KINDS[n].places) & set(places)]
     name = names[rng.integers(len(names))]
     ranges = [places[p] for p in KINDS[name].places if p in places]
     top, bottom = ranges[rng.integers(len(ranges))]
@@ -306,9 +312,9 @@ def _crowd(rng: np.random.Generator, background: Callable, places: dict, side: i
     cx, cy = rng.uniform(0.25, 0.75) * side, rng.uniform(top, bottom) * side
     drawn = []
     for i in range(int(rng.integers(6, 11))):
-        x = cx + (i % 4 - 1.5) * 2.1 * radius + rng.normal(0, 0.3) * radius
-        y = cy + (i // 4 - 1) * 2.0 * radius + rng.normal(0, 0.3) * radius
-        drawn.append(_draw_object(rng, name, float(np.clip(x, 0, side - 1)), float(np.clip(y, 0, side - 1)), radius, side, light))
+        x = np.clip(cx + radius * (2.1 * (i % 4 - 1.5) + rng.normal(0, 0.3)), 0, side - 1)
+        y = np.clip(cy + radius * (2.0 * (i // 4 - 1) + rng.normal(0, 0.3)), 0, side - 1)
+        drawn.append(_draw_object(rng, name, x, y, radius, side, light))
     return [o for o in drawn if o is not None]
 
 

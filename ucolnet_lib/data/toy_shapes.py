@@ -11,7 +11,7 @@ an object move up and down with that lightness, so lightness alone does not tell
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -44,16 +44,22 @@ class Brush:
 
     def paint(self, distance: Array, rgb: Array, bevel: float = 0.25, gloss: float = 0.0, texture: Array | None = None):
         """Lay a part over what is there: `bevel` is how far from the edge the surface bends, `texture` multiplies."""
-        cover = np.clip(0.5 - distance / self.pixel, 0, 1)[..., None]
-        colour = np.asarray(rgb, np.float32)
+        touched = distance < 0.5 * self.pixel
+        rows, columns = np.flatnonzero(touched.any(1)), np.flatnonzero(touched.any(0))
+        if not rows.size:
+            return
+        # Only the part's own rectangle is worked on: most parts are small. One pixel more each way, for the slope.
+        part = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+        distance = distance[part]
+        cover = np.clip(0.5 - distance / self.pixel, 0, 1)
         shade = self._shade(distance, bevel)
         if texture is not None:
-            shade = shade * texture
-        colour = colour * shade[..., None]
+            shade = shade * texture[part]
+        colour = shade[..., None] * rgb
         if gloss:
-            colour = colour + gloss * (np.clip(shade - 1.0, 0, 1) * 4)[..., None] ** 2
-        self.rgb += cover * (colour - self.rgb)
-        self.alpha += cover[..., 0] * (1 - self.alpha)
+            colour += gloss * (np.clip(shade - 1.0, 0, 1) * 4)[..., None] ** 2
+        self.rgb[part] += cover[..., None] * (colour - self.rgb[part])
+        self.alpha[part] += cover * (1 - self.alpha[part])
 
     def _shade(self, distance: Array, bevel: float) -> Array:
         down, right = np.gradient(distance)
@@ -69,11 +75,12 @@ class Brush:
 
 
 def rgb_of(lightness: float, a: float, b: float) -> Array:
-    """An RGB colour (3,), 0-1, from CIELAB, rounded to whole units; chroma outside sRGB is reduced at the same lightness."""
-    return _rgb_of_rounded(round(min(max(float(lightness), 3), 97)), round(float(a)), round(float(b)))
+    """An RGB colour (3,), 0-1, from CIELAB in steps of 2; chroma outside sRGB is reduced at the same lightness."""
+    # In steps, so that the colours of a thousand scenes are few enough to be remembered.
+    return _rgb_of_rounded(*(2 * round(float(v) / 2) for v in (np.clip(lightness, 4, 96), a, b)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _rgb_of_rounded(lightness: int, a: int, b: int) -> Array:
     lab = torch.tensor([lightness, a, b], dtype=torch.float32).reshape(1, 3, 1, 1)
     rgb = lab_to_rgb(lab).numpy().reshape(3)
@@ -193,7 +200,8 @@ def donut(s: Brush, rng: np.random.Generator) -> None:
         radius, tilt = rng.uniform(0.4, 0.74), rng.uniform(0, np.pi)
         cx, cy = radius * np.cos(turn), radius * np.sin(turn)
         dx, dy = 0.06 * np.cos(tilt), 0.06 * np.sin(tilt)
-        s.paint(capsule(s.x, s.y, (cx - dx, cy - dy), (cx + dx, cy + dy), 0.035), s.own(rng.choice([34, -28]), 0.2), 0.05)
+        sprinkle = capsule(s.x, s.y, (cx - dx, cy - dy), (cx + dx, cy + dy), 0.035)
+        s.paint(sprinkle, s.own(rng.choice([34, -28]), 0.2), 0.05)
 
 
 def stop_sign(s: Brush, rng: np.random.Generator) -> None:
@@ -202,7 +210,8 @@ def stop_sign(s: Brush, rng: np.random.Generator) -> None:
     s.paint(octagon, s.lab(30, 0, 2), 0.05)
     s.paint(octagon + 0.075, s.own(), 0.05)
     letters = [
-        [(-0.5, 0.2), (-0.56, 0.26), (-0.68, 0.26), (-0.73, 0.14), (-0.52, -0.1), (-0.55, -0.24), (-0.7, -0.26), (-0.75, -0.18)],
+        [(-0.5, 0.2), (-0.56, 0.26), (-0.68, 0.26), (-0.73, 0.14)],
+        [(-0.73, 0.14), (-0.52, -0.1), (-0.55, -0.24), (-0.7, -0.26), (-0.75, -0.18)],
         [(-0.38, 0.26), (-0.06, 0.26)],
         [(-0.22, 0.26), (-0.22, -0.26)],
         [(0.17, 0.26), (0.06, 0.14), (0.06, -0.14), (0.17, -0.26), (0.28, -0.14), (0.28, 0.14), (0.17, 0.26)],
@@ -232,8 +241,9 @@ def traffic_light(s: Brush, rng: np.random.Generator) -> None:
     for lamp, (a, b) in enumerate([(62, 45), (18, 65), (-52, 32)]):
         cy = 0.57 - 0.57 * lamp
         on = lamp == lit
+        glass = s.lab(24, a, b) if on else s.lab(-14, 0.3 * a, 0.3 * b)
         s.paint(ellipse(s.x, s.y, 0, cy + 0.04, 0.28, 0.27), s.own(-30), 0.1)
-        s.paint(ellipse(s.x, s.y, 0, cy, 0.25, 0.25), s.lab(24 if on else -14, *((a, b) if on else (a * 0.3, b * 0.3))), 0.3, 0.8 * on)
+        s.paint(ellipse(s.x, s.y, 0, cy, 0.25, 0.25), glass, 0.3, 0.8 * on)
 
 
 def umbrella(s: Brush, rng: np.random.Generator) -> None:
@@ -287,8 +297,8 @@ def boat(s: Brush, rng: np.random.Generator) -> None:
 
 
 def bird(s: Brush, rng: np.random.Generator) -> None:
-    s.paint(strokes(s.x, s.y, [[(0.0, -0.4), (0.02, -0.92), (0.14, -0.92)], [(0.16, -0.4), (0.18, -0.92), (0.3, -0.92)]], 0.035),
-            s.lab(-18, 16, 26), 0.05)  # fmt: skip
+    legs = [[(x, -0.4), (x + 0.02, -0.92), (x + 0.14, -0.92)] for x in (0.0, 0.16)]
+    s.paint(strokes(s.x, s.y, legs, 0.035), s.lab(-18, 16, 26), 0.05)
     s.paint(polygon(s.x, s.y, [(-0.4, 0.05), (-1.0, -0.05), (-0.95, -0.32), (-0.4, -0.28)]), s.own(-12), 0.1)
     s.paint(polygon(s.x, s.y, [(0.72, 0.62), (1.0, 0.44), (0.7, 0.4)]), s.lab(6, 28, 55), 0.1)
     s.paint(ellipse(s.x, s.y, 0.02, -0.1, 0.62, 0.44), s.own(), 0.44)
@@ -359,7 +369,9 @@ def _sky(size: int, rng: np.random.Generator, horizon: float) -> Array:
     return picture + cover * (rgb_of(min(92 + bright, 96), -1, -3) - picture)
 
 
-def _ground(size: int, rng: np.random.Generator, rgb: Array, coarse: float, fine: float, cells: tuple[int, int]) -> Array:
+def _ground(
+    size: int, rng: np.random.Generator, rgb: Array, coarse: float, fine: float, cells: tuple[int, int]
+) -> Array:
     y, _ = _rows(size)
     texture = 1 + coarse * smooth_noise(rng, (size, size), (10, 5)) + fine * smooth_noise(rng, (size, size), cells)
     return rgb * (texture * (0.85 + 0.25 * y))[..., None]
@@ -412,7 +424,8 @@ def road(size: int, rng: np.random.Generator) -> Background:
     inside = np.clip((0.06 + 0.62 * depth - side) * size, 0, 1) * (y > horizon)
     picture += inside[..., None] * (asphalt - picture)
     dashes = (side < 0.03 * depth) & (np.sin(3.2 / (depth + 0.12) + rng.uniform(0, 6)) > 0) & (y > horizon)
-    return np.where(dashes[..., None], rgb_of(84, 0, 4), picture), {"air": (0.1, horizon), "ground": (horizon + 0.08, 0.86)}
+    picture = np.where(dashes[..., None], rgb_of(84, 0, 4), picture)
+    return picture, {"air": (0.1, horizon), "ground": (horizon + 0.08, 0.86)}
 
 
 def wall(size: int, rng: np.random.Generator) -> Background:
@@ -426,7 +439,7 @@ def wall(size: int, rng: np.random.Generator) -> Background:
     brick = rgb_of(rng.uniform(36, 56), rng.uniform(26, 34), rng.uniform(22, 30))
     face = brick * (bricks * (1 + 0.16 * smooth_noise(rng, (size, size), size // 4)))[..., None]
     picture = np.where(mortar[..., None], rgb_of(rng.uniform(62, 76), 2, 8), face)
-    return picture.astype(np.float32), {"air": (0.15, 0.5), "ground": (0.4, 0.85)}
+    return picture.astype(np.float32), {"wall": (0.12, 0.88)}
 
 
 def table(size: int, rng: np.random.Generator) -> Background:
@@ -434,10 +447,9 @@ def table(size: int, rng: np.random.Generator) -> Background:
     count = int(rng.integers(4, 7))
     plank = np.floor(y * count).astype(int)
     tone = rng.uniform(0.82, 1.12, count).astype(np.float32)[plank]
-    grain = smooth_noise(rng, (size, size), (size // 3, 6)) + 0.6 * np.sin(60 * y + 3 * smooth_noise(rng, (size, size), (6, 3)))
+    grain = smooth_noise(rng, (size, size), (size // 3, 6))
+    grain = grain + 0.6 * np.sin(60 * y + 3 * smooth_noise(rng, (size, size), (6, 3)))
     seam = np.minimum(y * count % 1, 1 - y * count % 1) < 0.025
     wood = rgb_of(rng.uniform(44, 70), rng.uniform(10, 16), rng.uniform(28, 36))
-    return (wood * (tone * (1 + 0.1 * grain) * np.where(seam, 0.55, 1))[..., None]).astype(np.float32), {
-        "air": (0.15, 0.85),
-        "ground": (0.15, 0.85),
-    }
+    picture = wood * (tone * (1 + 0.1 * grain) * np.where(seam, 0.55, 1))[..., None]
+    return picture.astype(np.float32), {"table": (0.12, 0.88)}
