@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
 
 from ucolnet_lib.common import UcolnetError
 
@@ -115,6 +117,30 @@ def recipe_for(name: str, model: str, settings: dict[str, str] | None = None) ->
     if name == "paper" and model.startswith("iizuka"):
         recipe = recipe.replace(optimizer="adadelta", learning_rate=1.0, weight_decay=0.0)  # Iizuka et al. 2016
     return recipe.replace(**{key: _parse(key, text) for key, text in (settings or {}).items()})
+
+
+class RunDescription(NamedTuple):
+    """The content of a run folder's recipe.json."""
+
+    model: str
+    recipe: Recipe
+    data: str
+
+
+def read_recipe(folder: str | Path) -> RunDescription:
+    """Read recipe.json: which model a run trains, with which numbers, on which data.
+
+    Raises:
+        UcolnetError: the file is missing or broken.
+    """
+    file = Path(folder) / "recipe.json"
+    if not file.is_file():
+        raise UcolnetError(f"{folder} is no run folder: it has no recipe.json. Name the --out of an `ucolnet train`.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return RunDescription(content["model"], Recipe(**content["recipe"]), content["data"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UcolnetError(f"{file} is broken ({error}). Train the model again.") from error
 
 
 def _parse(key: str, text: str) -> Any:

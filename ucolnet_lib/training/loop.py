@@ -174,7 +174,7 @@ def _find_start(run: Run, model_name: str, recipe: Recipe, data: str, resume: bo
     if not resume:
         raise UcolnetError(f"{run.path} holds a run already. Go on with --resume, or choose another --out.")
     wanted = {"model": model_name, **recipe.to_dict()}
-    found = {"model": run.model_name, **run.recipe.to_dict()}
+    found = {"model": run.description.model, **run.description.recipe.to_dict()}
     changed = [f"{key} ({found[key]}, now {wanted[key]})" for key in wanted if wanted[key] != found[key]]
     if changed:
         raise UcolnetError(f"{run.path} was begun with another {', '.join(changed)}. Choose another --out.")

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from ucolnet_lib.common import UcolnetError, write_beside
-from ucolnet_lib.recipes import Recipe
+from ucolnet_lib.recipes import Recipe, RunDescription, read_recipe
 
 TIMING_COLUMNS = ("seconds", "images_per_second")
 """The only columns of history.csv that may differ between two equal runs."""
@@ -31,30 +30,16 @@ class Run:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    @cached_property
-    def description(self) -> dict:
-        """The content of recipe.json: `model`, `recipe`, `data`."""
-        file = self.path / "recipe.json"
-        if not file.is_file():
-            raise UcolnetError(f"{self.path} is no run folder: it has no recipe.json. Name the --out of an `ucolnet train`.")
-        try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UcolnetError(f"{file} is broken ({error}). Train the model again.") from error
-
     @property
-    def model_name(self) -> str:
-        return self.description["model"]
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe(**self.description["recipe"])
+    def description(self) -> RunDescription:
+        """The model's name, the recipe and the data of this run."""
+        return read_recipe(self.path)
 
     def describe(self, model: str, recipe: Recipe, data: str) -> None:
         """Write recipe.json."""
-        self.description = {"model": model, "recipe": recipe.to_dict(), "data": data}
+        content = {"model": model, "recipe": recipe.to_dict(), "data": data}
         with write_beside(self.path / "recipe.json") as file:
-            file.write_text(json.dumps(self.description, indent=2) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     # History: one table, rewritten whole, since an epoch is one row.
 
