@@ -55,23 +55,23 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "banana": Kind(shapes.banana, ((64, -2, 70),), ("ground", "table"), 180, 1.1),
-    "orange": Kind(shapes.orange, ((54, 38, 64),), ("ground", "table"), 30, 0.9),
-    "apple": Kind(shapes.apple, ((46, 58, 38), (56, -38, 48)), ("ground", "table"), 25, 0.9),
+    "banana": Kind(shapes.banana, ((64, -2, 72),), ("ground", "table"), 180, 1.25),
+    "orange": Kind(shapes.orange, ((54, 38, 64),), ("ground", "table"), 30, 0.92),
+    "apple": Kind(shapes.apple, ((46, 58, 38), (56, -38, 48)), ("ground", "table"), 25, 0.82),
     "broccoli": Kind(shapes.broccoli, ((48, -42, 36),), ("ground", "table"), 40),
     "carrot": Kind(shapes.carrot, ((52, 46, 56),), ("ground", "table"), 180, 1.15),
     "donut": Kind(shapes.donut, ((58, 54, -14),), ("ground", "table"), 180, 0.9),
-    "stop sign": Kind(shapes.stop_sign, ((44, 62, 44),), ("air", "ground", "wall"), 10, 0.85),
+    "stop sign": Kind(shapes.stop_sign, ((44, 64, 46),), ("air", "ground", "wall"), 10, 0.8),
     "fire hydrant": Kind(shapes.fire_hydrant, ((46, 60, 44),), ("ground", "wall"), 8),
     "traffic light": Kind(shapes.traffic_light, ((46, -18, -8),), ("air", "wall"), 8),
     "umbrella": Kind(shapes.umbrella, (), ("air", "ground", "wall"), 25, 1.1),
     "kite": Kind(shapes.kite, (), ("air", "wall"), 45, 1.15),
-    "car": Kind(shapes.car, (), ("ground",), 5, 1.15),
+    "car": Kind(shapes.car, (), ("ground",), 5, 1.1),
     "boat": Kind(shapes.boat, ((46, 20, -62),), ("water",), 7),
-    "bird": Kind(shapes.bird, ((52, 6, -50), (46, 58, 36)), ("air", "ground", "wall"), 15),
-    "sports ball": Kind(shapes.sports_ball, ((44, 42, -60),), ("air", "ground", "table"), 180, 0.85),
+    "bird": Kind(shapes.bird, ((52, 6, -50), (46, 58, 36)), ("air", "ground", "wall"), 15, 0.95),
+    "sports ball": Kind(shapes.sports_ball, ((44, 42, -60),), ("air", "ground", "table"), 180, 0.9),
     "frisbee": Kind(shapes.frisbee, ((54, 62, -34),), ("air", "ground"), 30, 0.9),
-    "surfboard": Kind(shapes.surfboard, ((56, -38, -18),), ("ground", "water", "wall"), 40, 1.2),
+    "surfboard": Kind(shapes.surfboard, ((56, -40, -22),), ("ground", "water", "wall"), 40, 1.25),
 }
 BACKGROUNDS = {
     shapes.meadow: {"air", "ground"},
@@ -187,8 +187,9 @@ def draw_scene(size: int, seed: tuple[int, int]) -> tuple[np.ndarray, list[dict]
                 circles.append(place)
     objects.sort(key=lambda o: -o.area)
     crowd = _crowd(rng, background, places, side, light) if rng.random() < CROWD_SHARE else []
+    horizon = round(places.get("air", (0, 0))[1] * side)
     for one in crowd + objects:
-        _composite(picture, one)
+        _composite(picture, one, horizon)
     annotations = [
         {"segmentation": o.segmentation, "area": o.area, "iscrowd": 0, "bbox": o.box, "category_id": _ID[o.name]}
         for o in objects
@@ -258,7 +259,7 @@ def _colour(rng: np.random.Generator, kind: Kind) -> tuple[float, tuple[float, f
         lightness, a, b = kind.colours[rng.integers(len(kind.colours))]
         hue, chroma = np.arctan2(b, a) + rng.normal(0, 0.06), np.hypot(a, b) * rng.uniform(0.85, 1.12)
     else:
-        lightness, hue, chroma = 50, rng.uniform(0, 2 * np.pi), rng.uniform(34, 52)
+        lightness, hue, chroma = 50, rng.uniform(0, 2 * np.pi), rng.uniform(32, 48)
     return lightness + rng.uniform(-LIGHT, LIGHT), (chroma * np.cos(hue), chroma * np.sin(hue))
 
 
@@ -290,14 +291,15 @@ def _is_outer(line: np.ndarray) -> bool:
     return float(np.sum(column * np.roll(row, -1) - row * np.roll(column, -1))) > 0
 
 
-def _composite(picture: np.ndarray, one: _Object) -> None:
-    """Lay an object, and a soft shadow under it, over the oversampled picture."""
+def _composite(picture: np.ndarray, one: _Object, horizon: int) -> None:
+    """Lay an object, and a soft shadow under it, over the oversampled picture; the sky above `horizon` takes none."""
     (top, left), (rows, columns) = one.corner, one.alpha.shape
     part = picture[top : top + rows, left : left + columns]
     offset = max(rows // 24, 1)
     shadow = Image.fromarray((one.alpha * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(max(rows / 30, 1)))
     dark = np.zeros_like(one.alpha)
     dark[offset:] = np.asarray(shadow, np.float32)[:-offset] / 255
+    dark[: max(horizon - top, 0)] = 0
     part *= (1 - 0.35 * dark)[..., None]
     part += one.alpha[..., None] * (one.rgb - part)
 
