@@ -94,9 +94,29 @@ _TOY = Recipe(
 )  # fmt: skip
 
 # Seconds: it only shows that everything runs.
-_SMOKE = _TOY.replace(name="smoke", size=32, width=0.125, global_size=32, epochs=2, limit=64)
+_SMOKE = _TOY.replace(name="smoke", size=32, width=0.125, global_size=32, epochs=2, limit=512)
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_PAPER, _TOY, _SMOKE)}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large an experiment or a notebook is: its recipe, and the toy world and detector that go with it."""
+
+    recipe: str
+    scenes: int
+    """Toy scenes to draw; a fifth of them is for validation."""
+    scene_size: int
+    """Side of a toy scene, in pixels."""
+    detector_epochs: int
+    """Epochs of the toy detector."""
+
+
+PROFILES: dict[str, Profile] = {
+    "smoke": Profile(recipe="smoke", scenes=80, scene_size=96, detector_epochs=2),
+    "toy": Profile(recipe="toy", scenes=1000, scene_size=128, detector_epochs=10),
+    "full": Profile(recipe="paper", scenes=1000, scene_size=256, detector_epochs=30),
+}
 
 
 def recipe_for(name: str, model: str, settings: dict[str, str] | None = None) -> Recipe:

@@ -1,0 +1,143 @@
+"""`ucolnet ...`: each command parses, calls one function of the library, and prints one sentence on error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ucolnet_lib.common import UcolnetError
+
+# Imports of the rooms stand inside the commands: `ucolnet --help` answers at once,
+# and who only evaluates needs no training packages.
+
+app = typer.Typer(
+    help="Grayscale image colorization helped by semantic segmentation: train, colour, evaluate, reproduce.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Make and look at data.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+Data = Annotated[Path, typer.Option(help="A COCO folder: train2017/, val2017/, annotations/.")]
+
+
+def main() -> None:
+    """The entry point: errors of the reader's end with one sentence and exit code 2."""
+    try:
+        app()
+    except UcolnetError as error:
+        typer.echo(f"ucolnet: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("ucolnet: interrupted. Call the same command again to go on.", err=True)
+        raise SystemExit(130) from None
+
+
+@data_app.command("toy")
+def data_toy(
+    out: Annotated[Path, typer.Argument(help="Folder to draw into; it must not hold anything yet.")],
+    scenes: Annotated[int, typer.Option(help="Number of scenes; a fifth goes to val2017.")] = 1000,
+    size: Annotated[int, typer.Option(help="Side of a scene in pixels.")] = 128,
+    seed: Annotated[int, typer.Option(help="Another seed draws other scenes.")] = 0,
+) -> None:
+    """Draw the toy world: a COCO folder of simple scenes, with masks."""
+    from ucolnet_lib.data.toy import draw_toy_world
+
+    draw_toy_world(out, scenes=scenes, size=size, seed=seed)
+    typer.echo(f"{scenes} scenes of {size} px lie in {out}.")
+
+
+@app.command()
+def models(
+    width: Annotated[float, typer.Option(help="Common factor on all channel widths.")] = 1.0,
+    size: Annotated[int, typer.Option(help="Side of the picture in pixels, for the multiply-adds.")] = 224,
+) -> None:
+    """List the models with their parameters and multiply-adds."""
+    from ucolnet_lib.models import MODELS, count_multiply_adds, count_parameters, create_model
+
+    typer.echo(f"{'model':<28}{'parameters':>14}{'multiply-adds':>16}   (width {width}, {size} x {size} px)")
+    for name in MODELS:
+        model = create_model(name, width=width).eval()
+        typer.echo(f"{name:<28}{count_parameters(model):>14,}{count_multiply_adds(model, size) / 1e9:>14.2f} G")
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
+    recipe: Annotated[str, typer.Option(help="paper, toy or smoke.")] = "toy",
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+) -> None:
+    """Train one model on a COCO folder."""
+    from ucolnet_lib.recipes import recipe_for
+    from ucolnet_lib.training import train as train_model
+
+    run = train_model(model, recipe_for(recipe, model, parse_settings(settings)), data, out, resume, say=typer.echo)
+    last = run.history.iloc[-1]
+    typer.echo(f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {run.history['validation_color'].min():.4f}.")
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, str]:
+    """`["epochs=3"]` -> `{"epochs": "3"}`."""
+    pairs = {}
+    for text in settings or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UcolnetError(f"--set {text}: write KEY=VALUE, such as --set epochs=3.")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+@app.command()
+def colorize(
+    photos: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option(help="Folder for the coloured pictures.")],
+    model: Annotated[Path, typer.Option(help="A run folder of `ucolnet train` or `ucolnet reproduce`.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+) -> None:
+    """Colour photographs; the lightness stays as it is, at full resolution."""
+    from ucolnet_lib.colorizer import Colorizer, colorize_files
+
+    report = colorize_files(photos, out, Colorizer.load(model, device), overwrite)
+    typer.echo(f"{len(report.written)} coloured in {out}.")
+    if report.skipped:
+        typer.echo(f"{len(report.skipped)} were there already and stay as they are; --overwrite replaces them.")
+    if report.failed:
+        lines = "\n".join(f"  {why}" for _, why in report.failed)
+        raise UcolnetError(f"{len(report.failed)} could not be coloured:\n{lines}")
+
+
+@app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("runs/reproduce"),
+    profile: Annotated[str, typer.Option(help="smoke (seconds), toy (minutes) or full (the paper, on a GPU).")] = "toy",
+    data: Annotated[Optional[Path], typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
+    detector: Annotated[Optional[Path], typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+    ] = None,
+) -> None:
+    """The paper's whole experiment: data, models, detector, evaluation, tables and figures."""
+    from ucolnet_lib.experiments.reproduce import reproduce as run_experiment
+
+    run_experiment(out, profile, data, detector, parse_settings(settings), say=typer.echo)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine and the installed packages, and say how to mend what is wrong."""
+    from ucolnet_lib.doctor import main as check
+
+    raise SystemExit(check())
+
+
+if __name__ == "__main__":
+    main()

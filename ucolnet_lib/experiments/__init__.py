@@ -1,0 +1,1 @@
+"""Whole experiments, each a readable script over the rooms above."""

@@ -1,0 +1,70 @@
+"""Doing only what is missing: a step is done again when its result is gone or its inputs have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ucolnet_lib.common import write_beside
+
+
+class Steps:
+    """Remembers, in a folder of small JSON files, from which inputs each result was made.
+
+    Args:
+        folder: where the notes lie.
+        say: receives one sentence a step.
+    """
+
+    def __init__(self, folder: str | Path, say: Callable[[str], None]):
+        self.folder, self.say, self.done = Path(folder), say, []
+
+    def do(self, name: str, result: Path, inputs: dict[str, Any], make: Callable[[], Any]) -> None:
+        """Call `make` unless `result` exists and was made from equal `inputs` (plain values, JSON).
+
+        The note is written after `make` returns: a step that is killed is done again.
+        """
+        note = self.folder / f"{name}.json"
+        if result.exists() and note.is_file() and json.loads(note.read_text(encoding="utf-8")) == _plain(inputs):
+            self.say(f"{name}: up to date")
+            return
+        note.unlink(missing_ok=True)
+        self.say(f"{name}: working")
+        make()
+        self.done.append(name)
+        with write_beside(note) as file:
+            file.write_text(json.dumps(inputs, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def _plain(inputs: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(inputs))
+
+
+def sha256(path: str | Path) -> str:
+    """Checksum of a file, or of all files of a folder with their names."""
+    path, digest = Path(path), hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def data_manifest(folder: str | Path) -> dict[str, Any]:
+    """What a COCO folder holds: for each split the number of photographs, and one checksum over their names and
+    sizes and the annotation file. Photographs are not read through: that would take minutes on all of COCO."""
+    folder, manifest = Path(folder), {}
+    for split in ("train2017", "val2017"):
+        photos = sorted(p for p in (folder / split).glob("*") if p.is_file())
+        digest = hashlib.sha256()
+        for photo in photos:
+            digest.update(f"{photo.name} {photo.stat().st_size}\n".encode())
+        annotations = folder / "annotations" / f"instances_{split}.json"
+        if annotations.is_file():
+            digest.update(sha256(annotations).encode())
+        manifest[split] = {"photographs": len(photos), "sha256": digest.hexdigest()}
+    return manifest

@@ -1,0 +1,1 @@
+"""The figures: pure functions of saved results, one file a kind."""
