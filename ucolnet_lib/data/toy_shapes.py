@@ -166,7 +166,7 @@ def apple(s: Brush, rng: np.random.Generator) -> None:
     r, angle = np.hypot(s.x, s.y + 0.08), np.arctan2(s.x, s.y + 0.08)
     outline = 0.9 - 0.36 * np.exp(-((angle / 0.36) ** 2)) - 0.05 * np.exp(-(((np.abs(angle) - np.pi) / 0.3) ** 2))
     outline = outline - 0.08 * np.clip(np.abs(angle) - 1.6, 0, 2)
-    streaks = 1 + 0.07 * np.sin(angle * 17 + 2 * smooth_noise(rng, s.x.shape, 4)) * np.clip(r, 0, 1)
+    streaks = 1 + 0.035 * np.sin(angle * 17 + 2 * smooth_noise(rng, s.x.shape, 4)) * np.clip(r, 0, 1)
     s.paint(r - outline, s.own(), 0.8, 0.9, streaks)
     s.paint(ellipse(s.x, s.y, 0, 0.4, 0.3, 0.11), s.own(-18), 0.3)
     s.paint(capsule(s.x, s.y, (0, 0.4), (0.12, 0.9), 0.06, 0.08), s.lab(-24, 8, 16), 0.08)
@@ -244,7 +244,7 @@ def traffic_light(s: Brush, rng: np.random.Generator) -> None:
     for lamp, (a, b) in enumerate([(62, 45), (18, 65), (-52, 32)]):
         cy = 0.57 - 0.57 * lamp
         on = lamp == lit
-        glass = s.lab(24, a, b) if on else s.lab(-14, 0.3 * a, 0.3 * b)
+        glass = s.lab(14, a, b) if on else s.lab(-14, 0.3 * a, 0.3 * b)
         s.paint(ellipse(s.x, s.y, 0, cy + 0.04, 0.28, 0.27), s.own(-30), 0.1)
         s.paint(ellipse(s.x, s.y, 0, cy, 0.25, 0.25), glass, 0.3, 0.8 * on)
 
@@ -422,12 +422,13 @@ def road(size: int, rng: np.random.Generator) -> Background:
     picture += _below(np.float32(horizon), y, size) * (_grass(size, rng) - picture)
     depth = np.clip((y - horizon) / (1 - horizon), 1e-3, 1)
     vanish = rng.uniform(0.3, 0.7)
-    asphalt = _ground(size, rng, rgb_of(rng.uniform(34, 56), 0, -3), 0.05, 0.14, (size // 2, size // 2))
+    asphalt = _ground(size, rng, rgb_of(rng.uniform(34, 56), 0, -3), 0.04, 0.07, (size // 2, size // 2))
     side = np.abs(x - vanish - (0.5 - vanish) * depth)
     inside = np.clip((0.06 + 0.62 * depth - side) * size, 0, 1) * (y > horizon)
     picture += inside[..., None] * (asphalt - picture)
     dashes = (side < 0.03 * depth) & (np.sin(3.2 / (depth + 0.12) + rng.uniform(0, 6)) > 0) & (y > horizon)
-    picture = np.where(dashes[..., None], rgb_of(84, 0, 4), picture)
+    edges = (np.abs(side - 0.02 - 0.58 * depth) < 0.016 * depth) & (y > horizon)
+    picture = np.where((dashes | edges)[..., None], rgb_of(84, 0, 4), picture)
     return picture, {"air": (0.1, horizon), "ground": (horizon + 0.08, 0.86)}
 
 
