@@ -72,7 +72,7 @@ def _model_of_config(path: Path) -> ColorizationModel:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         return create_model(config.pop("model"), **config)
-    except (UcolnetError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (UcolnetError, OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError) as error:
         raise UcolnetError(f"{path} does not describe a model ({error}): copy it again or train again.") from error
 
 

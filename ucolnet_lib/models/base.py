@@ -92,14 +92,14 @@ class ColorizationModel(nn.Module, PyTorchModelHubMixin, library_name="ucolnet",
             with safe_open(path, framework="pt") as file:
                 theirs = json.loads((file.metadata() or {}).get("config", "{}"))
                 weights = {key: file.get_tensor(key) for key in file.keys()}
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise UcolnetError(
                 f"Cannot read the weights in {path} ({error}): the file is damaged or no safetensors file; "
                 "copy it again or train again."
             ) from error
         own = self.state_dict()
         if {key: value.shape for key, value in weights.items()} != {key: value.shape for key, value in own.items()}:
-            raise UcolnetError(f"{path} {self._misfit(weights, theirs)}: build the model that it was saved from.")
+            raise UcolnetError(f"{path} {self._misfit(weights, theirs)}: load it with the config.json that was saved beside it.")
         self.load_state_dict(weights)
 
     def _misfit(self, weights: dict[str, Tensor], theirs: dict) -> str:
