@@ -1,0 +1,87 @@
+"""The controls: what a picture scores that no network has coloured.
+
+Each keeps the photograph's own lightness at full resolution and takes its chroma from less and less:
+nothing (`gray`), one colour for all photographs (`mean_colour`), each photograph's own mean (`image_mean`),
+the mean colour of each pixel's true class (`class_oracle`: what perfect segmentation alone would give).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ucolnet_lib.color import lab_to_rgb, rgb8_to_lab
+from ucolnet_lib.data.coco import IGNORE, NUM_CLASSES, CocoSplit
+from ucolnet_lib.evaluation.stream import stream
+
+CONTROLS = ("original", "gray", "mean_colour", "image_mean", "class_oracle")
+
+
+def with_chroma(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    """Join lightness and chroma to an 8-bit picture; colours outside sRGB lose chroma at fixed lightness.
+
+    Args:
+        lightness: float (H, W), 0-100.
+        ab: float (H, W, 2), or anything that broadcasts to it, CIELAB units.
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
+    lab = np.empty((1, 3, *lightness.shape), np.float32)
+    lab[0, 0] = lightness
+    lab[0, 1:] = np.moveaxis(np.broadcast_to(ab, (*lightness.shape, 2)), -1, 0)
+    rgb = lab_to_rgb(torch.from_numpy(lab))[0]
+    return (rgb * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+
+
+@dataclass(frozen=True)
+class ChromaStatistics:
+    """Mean colours of a split. `overall`: float64 (2,), ab over all pixels; `by_class`: float64 (81, 2);
+    `split`: where they come from. A class without a pixel has the overall mean."""
+
+    overall: np.ndarray
+    by_class: np.ndarray
+    split: str
+
+
+def chroma_statistics(split: CocoSplit, progress: bool = True) -> ChromaStatistics:
+    """Mean ab of all pixels of a split, overall and for each class, in one pass over the photographs."""
+
+    def sums(index: int) -> np.ndarray:
+        photo = split[index]
+        lab = rgb8_to_lab(photo.rgb)
+        classes = photo.semantic_map.ravel()
+        count = np.bincount(classes, minlength=IGNORE + 1)
+        a, b = (np.bincount(classes, lab[..., channel].ravel(), minlength=IGNORE + 1) for channel in (1, 2))
+        return np.stack((count, a, b), axis=-1)
+
+    total = np.zeros((IGNORE + 1, 3))
+    for part in stream(sums, len(split), f"colours of {split.split}", progress):
+        total += part
+    overall = total[:, 1:].sum(axis=0) / total[:, 0].sum()
+    by_class = np.tile(overall, (NUM_CLASSES, 1))
+    seen = total[:NUM_CLASSES, 0] > 0
+    by_class[seen] = total[:NUM_CLASSES][seen, 1:] / total[:NUM_CLASSES][seen, :1]
+    return ChromaStatistics(overall, by_class, split.split)
+
+
+def control_pictures(
+    rgb: np.ndarray, lab: np.ndarray, semantic_map: np.ndarray, statistics: ChromaStatistics
+) -> dict[str, np.ndarray]:
+    """The pictures of all `CONTROLS`, each uint8 (H, W, 3).
+
+    Args:
+        rgb: the photograph, uint8 (H, W, 3); lab: `rgb8_to_lab(rgb)`.
+        semantic_map: uint8 (H, W), classes 0..80; the oracle gives pixels of 255 (ignore) the overall mean.
+    """
+    lightness = lab[..., 0]
+    oracle = np.tile(statistics.overall, (IGNORE + 1, 1)).astype(np.float32)
+    oracle[:NUM_CLASSES] = statistics.by_class
+    return {
+        "original": rgb,
+        "gray": with_chroma(lightness, np.zeros(2)),
+        "mean_colour": with_chroma(lightness, statistics.overall),
+        "image_mean": with_chroma(lightness, lab[..., 1:].mean(axis=(0, 1), dtype=np.float64)),
+        "class_oracle": with_chroma(lightness, oracle[semantic_map]),
+    }

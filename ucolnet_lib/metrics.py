@@ -1,0 +1,150 @@
+"""Numbers about pictures and trainings: RMSE in six definitions, mIoU, colourfulness, overfitting.
+
+Functions of arrays, used in training and evaluation alike; no files. Pictures are 8-bit RGB at the photograph's
+own size. What is needed for a whole set is first measured image by image (sums and counts), so that any row of
+a table, and any bootstrap over images, can be computed from the per-image numbers alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.common import UcolnetError
+
+BACKGROUND = 0
+IGNORE = 255
+RMSE_NAMES = (
+    "rgb_pooled",
+    "rgb_mean",
+    "ab_pooled",
+    "ab_mean",
+    "ab_euclid_pooled",
+    "ab_euclid_mean",
+    "ab_objects_pooled",
+)
+
+
+def image_errors(
+    picture: np.ndarray, truth: np.ndarray, semantic_map: np.ndarray, truth_lab: np.ndarray | None = None
+) -> dict[str, float]:
+    """Sums of errors of one picture, from which `rmse` computes a whole set's RMSE.
+
+    Args:
+        picture, truth: uint8 (H, W, 3), RGB 0-255.
+        semantic_map: uint8 (H, W) of the truth; the pixels of objects are those of class 1..80.
+        truth_lab: `rgb8_to_lab(truth)`, where the caller has it already.
+    Returns:
+        `pixels`, `object_pixels`: counts;
+        `rgb_squared`: sum of squared errors over pixels and the three channels, 0-255;
+        `ab_squared`, `ab_objects_squared`: over pixels (of objects) and the two channels, CIELAB units;
+        `ab_distance`: sum over pixels of the distance in the ab plane.
+    """
+    if picture.shape != truth.shape or picture.shape[:2] != semantic_map.shape:
+        raise ValueError(
+            f"picture {picture.shape}, truth {truth.shape}, semantic map {semantic_map.shape}: sizes differ"
+        )
+    truth_lab = rgb8_to_lab(truth) if truth_lab is None else truth_lab
+    # Integers: a sum of squares of 8-bit differences is exact.
+    difference = (picture.astype(np.int32) - truth).ravel()
+    ab_error = rgb8_to_lab(picture)[..., 1:] - truth_lab[..., 1:]
+    squared = ab_error[..., 0] ** 2 + ab_error[..., 1] ** 2
+    objects = (semantic_map != BACKGROUND) & (semantic_map != IGNORE)
+    return {
+        "pixels": int(semantic_map.size),
+        "object_pixels": int(np.count_nonzero(objects)),
+        "rgb_squared": int(np.dot(difference, difference.astype(np.int64))),
+        "ab_squared": float(squared.sum(dtype=np.float64)),
+        "ab_objects_squared": float(squared[objects].sum(dtype=np.float64)),
+        "ab_distance": float(np.sqrt(squared).sum(dtype=np.float64)),
+    }
+
+
+def rmse(errors: pd.DataFrame | Iterable[Mapping[str, float]]) -> dict[str, float | None]:
+    """RMSE of a set of pictures in the definitions of `RMSE_NAMES`, from one `image_errors` an image.
+
+    `pooled` takes all pixels of all images together, `mean` is the mean over images of each image's value.
+    `rgb` and `ab` are per channel (the mean of squares runs over pixels and channels); `ab_euclid` is the mean
+    distance in the ab plane; `ab_objects` looks at the pixels of objects alone, and is None where there are none.
+    """
+    table = errors if isinstance(errors, pd.DataFrame) else pd.DataFrame(list(errors))
+    if table.empty:
+        return dict.fromkeys(RMSE_NAMES)
+    total = table[["pixels", "object_pixels", "rgb_squared", "ab_squared", "ab_objects_squared", "ab_distance"]].sum()
+    objects = total["object_pixels"]
+    return {
+        "rgb_pooled": float(np.sqrt(total["rgb_squared"] / (3 * total["pixels"]))),
+        "rgb_mean": float(np.sqrt(table["rgb_squared"] / (3 * table["pixels"])).mean()),
+        "ab_pooled": float(np.sqrt(total["ab_squared"] / (2 * total["pixels"]))),
+        "ab_mean": float(np.sqrt(table["ab_squared"] / (2 * table["pixels"])).mean()),
+        "ab_euclid_pooled": float(total["ab_distance"] / total["pixels"]),
+        "ab_euclid_mean": float((table["ab_distance"] / table["pixels"]).mean()),
+        "ab_objects_pooled": float(np.sqrt(total["ab_objects_squared"] / (2 * objects))) if objects else None,
+    }
+
+
+def colourfulness(picture: np.ndarray) -> float:
+    """Colourfulness of one picture (Hasler and Suesstrunk, 2003): 0 gray, 15 slightly, 33 moderately, 59 quite.
+
+    With the signed opponent differences rg = R - G and yb = (R + G) / 2 - B:
+    sqrt(var rg + var yb) + 0.3 sqrt(mean(rg)^2 + mean(yb)^2).
+
+    Args:
+        picture: uint8 (H, W, 3), RGB 0-255.
+    """
+    red, green, blue = (picture[..., channel].astype(np.int16) for channel in range(3))
+    rg = red - green
+    twice_yb = red + green - 2 * blue
+    mean_rg, mean_yb = rg.mean(), twice_yb.mean() / 2
+    square_rg = np.square(rg, dtype=np.int32).mean()
+    square_yb = np.square(twice_yb, dtype=np.int32).mean() / 4
+    variance = max(square_rg - mean_rg**2 + square_yb - mean_yb**2, 0.0)
+    return float(np.sqrt(variance) + 0.3 * np.hypot(mean_rg, mean_yb))
+
+
+class ConfusionMatrix:
+    """Counts of (true class, predicted class) over a whole set of semantic maps; pixels of `IGNORE` are left out.
+
+    `counts` is int64 (classes, classes), rows are the truth.
+    """
+
+    def __init__(self, num_classes: int):
+        self.counts = np.zeros((num_classes, num_classes), np.int64)
+
+    def add(self, truth: np.ndarray, prediction: np.ndarray) -> None:
+        """Add semantic maps of one shape: `truth` holds 0..classes-1 or 255, `prediction` 0..classes-1."""
+        classes = len(self.counts)
+        known = truth != IGNORE
+        pairs = truth[known].astype(np.int32) * classes + prediction[known]
+        self.counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+    def miou(self, background: bool = True) -> float | None:
+        """Mean over classes of intersection / union, over the classes of which the truth has a pixel.
+
+        With `background=False` class 0 is not averaged over (its pixels still count as errors of the others).
+        None where no class occurs.
+        """
+        truth = self.counts.sum(axis=1)
+        union = truth + self.counts.sum(axis=0) - self.counts.diagonal()
+        occurs = truth > 0
+        occurs[BACKGROUND] &= background
+        if not occurs.any():
+            return None
+        return float((self.counts.diagonal()[occurs] / union[occurs]).mean())
+
+
+def overfitting(history: pd.DataFrame) -> dict[str, float]:
+    """How far a training overfits, from its history with the columns epoch, train_loss, validation_loss.
+
+    Returns:
+        `best_epoch`: the (first) epoch of the lowest validation loss;
+        `final_gap`: validation loss - training loss at the last epoch.
+    """
+    if history.empty or history["validation_loss"].isna().all():
+        raise UcolnetError("The history holds no validation loss: train for at least one epoch first.")
+    last = history.loc[history["epoch"].idxmax()]
+    best = history.loc[history["validation_loss"].idxmin()]
+    return {"best_epoch": int(best["epoch"]), "final_gap": float(last["validation_loss"] - last["train_loss"])}
