@@ -99,7 +99,9 @@ class ColorizationModel(nn.Module, PyTorchModelHubMixin, library_name="ucolnet",
             ) from error
         own = self.state_dict()
         if {key: value.shape for key, value in weights.items()} != {key: value.shape for key, value in own.items()}:
-            raise UcolnetError(f"{path} {self._misfit(weights, theirs)}: load it with the config.json that was saved beside it.")
+            raise UcolnetError(
+                f"{path} {self._misfit(weights, theirs)}: load it with the config.json that was saved beside it."
+            )
         self.load_state_dict(weights)
 
     def _misfit(self, weights: dict[str, Tensor], theirs: dict) -> str:
