@@ -69,8 +69,8 @@ def test_encoder_gives_the_skips_from_the_top_and_decoder_takes_them_back():
     assert bottleneck.shape == (2, 8, 4, 6)
     assert [tuple(skip.shape) for skip in skips] == [(2, 2, 16, 24), (2, 4, 8, 12)]
     assert decoder(bottleneck, skips).shape == (2, 2, 16, 24)
-    with pytest.raises(ValueError):
-        decoder(bottleneck, skips[:1])
+    with pytest.raises(ValueError, match="shorter"):  # a skip too few must not be passed over
+        decoder(bottleneck, skips[1:])
 
 
 def test_initialise_keeps_the_size_of_activations_and_makes_outputs_small():

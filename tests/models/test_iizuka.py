@@ -24,7 +24,8 @@ def linears(layers):
 
 
 def published(**kwargs):
-    return count_parameters(create_model("iizuka", num_classes=205, batch_norm=False, **kwargs))
+    with torch.device("meta"):  # counts need no values
+        return count_parameters(create_model("iizuka", num_classes=205, batch_norm=False, **kwargs))
 
 
 def test_parameters_as_published():

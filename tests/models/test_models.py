@@ -116,9 +116,8 @@ def test_multiply_adds_of_a_unet_by_hand():
         return 9 * (inputs + outputs) * outputs * side**2
 
     down = twice(1, 32, 64) + twice(32, 64, 32) + twice(64, 128, 16) + twice(128, 256, 8) + twice(256, 512, 4)
-    up = sum(
-        4 * 2 * c * c * side**2 // 4 + twice(2 * c, c, side) for c, side in [(256, 8), (128, 16), (64, 32), (32, 64)]
-    )
+    steps = [(256, 8), (128, 16), (64, 32), (32, 64)]  # channels and side after each transposed convolution
+    up = sum(2 * c * c * side**2 + twice(2 * c, c, side) for c, side in steps)
     assert count_multiply_adds(create_model("ucolnet_v2"), 64) == down + up + 32 * (2 + 81) * 64**2
 
 
