@@ -8,7 +8,8 @@ Everything lies under one folder:
     rows/                    what was measured, one file a model, with a table per image
     results.json             all rows, and what they were made with
     table.md, table.csv      the results table in the paper's format
-    figures/                 loss curves, before and after
+    pictures/                what the figure of before and after shows
+    figures/                 the figures as PNG and PDF
     steps/                   from which inputs each of these was made: a second call redoes what changed
 """
 
@@ -30,6 +31,7 @@ from PIL import Image
 
 from ucolnet_lib import __version__
 from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.show import color_semantic_map
@@ -39,9 +41,7 @@ from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evalu
 from ucolnet_lib.evaluation.table import markdown, write_tables
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
-from ucolnet_lib.figures import style
-from ucolnet_lib.figures.curves import loss_curves
-from ucolnet_lib.figures.grid import picture_grid
+from ucolnet_lib.figures.make import make_figures
 from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import PROFILES, Recipe, recipe_for
 from ucolnet_lib.training import Run, train
@@ -151,8 +151,8 @@ def reproduce(
     with write_beside(out / "results.json") as file:
         file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     write_tables(results["rows"], out / "table")
-    style.save(loss_curves({name: run.history for name, run in runs.items()}), out / "figures" / "loss-curves")
-    style.save(_before_after(runs, recipes, folder), out / "figures" / "before-after")
+    _write_pictures(out, runs, recipes, folder)
+    make_figures(out, out / "figures")
     say(_summary(results["rows"], out, time.perf_counter() - started))
     return results
 
@@ -181,20 +181,24 @@ def _write_rows(out: Path, name: str, evaluation: Evaluation) -> None:
         file.write_text(json.dumps(evaluation.rows, indent=2) + "\n", encoding="utf-8")
 
 
-def _before_after(runs: dict[str, Run], recipes: dict[str, Recipe], folder: Path):
-    """Gray, each model (full-resolution lightness), truth; then v3's segmentation beside the true one."""
+def _write_pictures(out: Path, runs: dict[str, Run], recipes: dict[str, Recipe], folder: Path) -> None:
+    """What the before/after figure shows, a folder a photograph: gray, each model with full-resolution lightness,
+    truth, v3's segmentation, the true one."""
     split = CocoSplit(folder, "val2017")
     models = {name: load_model(run.path) for name, run in runs.items()}
-    titles = ["gray", *(style.LABELS[name] for name in models), "truth", "v3's classes", "true classes"]
-    rows = []
-    for index in np.linspace(0, len(split) - 1, min(GRID_ROWS, len(split))).astype(int):
-        photo = split[int(index)]
-        lightness = np.ascontiguousarray(rgb8_to_lab(photo.rgb)[..., 0])
-        pictures = {name: model_pictures(model, lightness, recipes[name].size) for name, model in models.items()}
-        gray = np.asarray(Image.fromarray(photo.rgb).convert("L").convert("RGB"))
-        row = [gray, *(full for _, full, _ in pictures.values()), photo.rgb]
-        rows.append([*row, color_semantic_map(pictures["ucolnet_v3"][2]), color_semantic_map(photo.semantic_map)])
-    return picture_grid(rows, titles)
+    with write_beside(out / "pictures") as pictures:
+        for number, index in enumerate(np.linspace(0, len(split) - 1, min(GRID_ROWS, len(split))).astype(int)):
+            photo = split[int(index)]
+            lightness = np.ascontiguousarray(rgb8_to_lab(photo.rgb)[..., 0])
+            row = {"gray": with_chroma(lightness, np.zeros((1, 1, 2), np.float32))}
+            for name, model in models.items():
+                _, row[name], semantic_map = model_pictures(model, lightness, recipes[name].size)
+                if name == "ucolnet_v3":
+                    v3_classes = color_semantic_map(semantic_map)
+            row |= {"truth": photo.rgb, "v3's classes": v3_classes, "true classes": color_semantic_map(photo.semantic_map)}
+            (pictures / f"{number}").mkdir(parents=True)
+            for column, (name, picture) in enumerate(row.items()):
+                Image.fromarray(picture).save(pictures / f"{number}" / f"{column:02d}-{name}.png")
 
 
 def _plan(out: Path, profile: str, data, detector, recipes: dict[str, Recipe]) -> str:

@@ -35,7 +35,7 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
             ax.plot(marks["best_epoch"], best, "o", color=color, markerfacecolor="white", label="lowest validation")
             ax.set_title(LABELS.get(name, name), loc="left")
             ax.text(
-                0.97, 0.95, f"lowest in epoch {marks['best_epoch']}\ngap at the end {marks['gap']:+.4f}",
+                0.97, 0.95, f"lowest in epoch {marks['best_epoch']}\ngap at the end {marks['final_gap']:+.4f}",
                 transform=ax.transAxes, ha="right", va="top", fontsize=8,
             )  # fmt: skip
             ax.set_yscale("log")
