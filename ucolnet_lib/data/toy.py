@@ -15,9 +15,7 @@ What it asks of a colorizer, and what a test holds fixed (tests/data/test_toy.py
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,23 +129,16 @@ def draw_toy_world(out: Path, scenes: int = 1000, size: int = 128, seed: int = 0
 
 def _draw_split(folder: Path, ids: range, size: int, seed: int, bar: tqdm) -> dict:
     """Draw the scenes `ids` into `folder`; return the content of the annotation file."""
-
-    def draw(image_id: int) -> list[dict]:
-        picture, annotations = draw_scene(size, (seed, image_id))
-        # 4:4:4: chroma at full resolution, as the colours are what is studied.
-        Image.fromarray(picture).save(folder / f"{image_id:012d}.jpg", quality=92, subsampling=0)
-        bar.update()
-        return annotations
-
-    # Threads, not processes: NumPy and PIL work in parallel there, and a notebook needs no guard around its main part.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        drawn = list(pool.map(draw, ids))
     images, annotations = [], []
-    for image_id, found in zip(ids, drawn, strict=True):
+    for image_id in ids:
+        picture, found = draw_scene(size, (seed, image_id))
         image = {"id": image_id, "file_name": f"{image_id:012d}.jpg", "width": size, "height": size, "license": 1}
+        # 4:4:4: chroma at full resolution, as the colours are what is studied.
+        Image.fromarray(picture).save(folder / image["file_name"], quality=92, subsampling=0)
         images.append(image | {"coco_url": "", "flickr_url": "", "date_captured": DATE})
         for number, annotation in enumerate(found, 1):
             annotations.append({"id": image_id * 100 + number, "image_id": image_id} | annotation)
+        bar.update()
     info = {"description": "The toy world of ucolnet", "version": "1.0", "year": 2024, "contributor": "ucolnet"}
     return {
         "info": info | {"url": "", "date_created": DATE},
@@ -236,14 +227,15 @@ def _draw_object(
 ) -> _Object | None:
     """Draw one object in a window of the oversampled picture; None where next to nothing of it is inside."""
     kind = KINDS[name]
-    reach = 1.45 * radius + 2
+    angle = np.deg2rad(rng.uniform(-kind.turn, kind.turn))
+    mirror = 1.0 if name == "stop sign" else rng.choice([-1.0, 1.0])  # mirrored letters would be odd
+    # The shape's square, turned, fits into a window of this half side.
+    reach = 1.08 * radius * (abs(np.cos(angle)) + abs(np.sin(angle))) + 2
     top, bottom = max(int(cy - reach), 0), min(int(cy + reach) + 1, side)
     left, right = max(int(cx - reach), 0), min(int(cx + reach) + 1, side)
     # Whole pixels of the final picture, so that masks can be reduced.
     top, left = top - top % OVERSAMPLING, left - left % OVERSAMPLING
     bottom, right = bottom + bottom % OVERSAMPLING, right + right % OVERSAMPLING
-    angle = np.deg2rad(rng.uniform(-kind.turn, kind.turn))
-    mirror = 1.0 if name == "stop sign" else rng.choice([-1.0, 1.0])  # mirrored letters would be odd
     dx = (np.arange(left, right, dtype=np.float32) + 0.5 - cx)[None, :] / radius
     dy = -(np.arange(top, bottom, dtype=np.float32) + 0.5 - cy)[:, None] / radius
     x = mirror * (dx * np.cos(angle) + dy * np.sin(angle))

@@ -29,8 +29,8 @@ class Brush:
     """
 
     def __init__(self, x: Array, y: Array, pixel: float, light: Array, lightness: float, main: tuple[float, float]):
-        self.x, self.y, self.pixel = x, y, pixel
-        self.light, self.lightness, self.main = light, lightness, main
+        self.x, self.y, self.pixel = x.astype(np.float32), y.astype(np.float32), pixel
+        self.light, self.lightness, self.main = light.astype(np.float32), lightness, main
         self.rgb = np.zeros((*x.shape, 3), np.float32)
         self.alpha = np.zeros(x.shape, np.float32)
 
@@ -64,7 +64,7 @@ class Brush:
     def _shade(self, distance: Array, bevel: float) -> Array:
         down, right = np.gradient(distance)
         tilt = 0.96 * np.clip(1 + distance / bevel, 0, 1)
-        scale = tilt / np.maximum(np.hypot(down, right), 1e-6)
+        scale = tilt / np.sqrt(down**2 + right**2 + 1e-12)
         facing = np.sqrt(1 - tilt**2)
         lambert = right * scale * self.light[0] - down * scale * self.light[1] + facing * self.light[2]
         return 0.52 + 0.62 * np.clip(lambert, 0, 1)
@@ -76,7 +76,7 @@ class Brush:
 
 def rgb_of(lightness: float, a: float, b: float) -> Array:
     """An RGB colour (3,), 0-1, from CIELAB, to the nearest step of the table."""
-    return _colour_table()[round(np.clip(lightness, 4, 96) / 2), round(a / 4) + 27, round(b / 4) + 27]
+    return _colour_table()[round(np.clip(lightness, 4, 96) / 2), round(a / 4) + 22, round(b / 4) + 22]
 
 
 @cache
@@ -85,7 +85,7 @@ def _colour_table() -> Array:
 
     One large conversion is much faster than tens of thousands of single ones.
     """
-    ab = torch.arange(-27, 28) * 4.0
+    ab = torch.arange(-22, 23) * 4.0
     lab = torch.stack(torch.meshgrid(torch.arange(51) * 2.0, ab, ab, indexing="ij"))
     rgb = lab_to_rgb(lab.reshape(1, 3, 51, -1)).reshape(lab.shape)
     return rgb.permute(1, 2, 3, 0).numpy()
@@ -102,9 +102,9 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: int | 
 
 
 def ellipse(x: Array, y: Array, cx: float, cy: float, rx: float, ry: float) -> Array:
-    u, v = (x - cx) / rx, (y - cy) / ry
-    length = np.hypot(u, v) + 1e-6
-    return length * (length - 1) / np.hypot(u / rx, v / ry).clip(1e-6)
+    u, v = (x - cx) * (1 / rx), (y - cy) * (1 / ry)
+    length = np.sqrt(u * u + v * v) + 1e-6
+    return length * (length - 1) / np.sqrt((u / rx) ** 2 + (v / ry) ** 2 + 1e-12)
 
 
 def box(x: Array, y: Array, cx: float, cy: float, hx: float, hy: float, corner: float = 0.0) -> Array:
@@ -114,10 +114,12 @@ def box(x: Array, y: Array, cx: float, cy: float, hx: float, hy: float, corner: 
 
 def capsule(x: Array, y: Array, start: tuple, end: tuple, r0: float, r1: float | None = None) -> Array:
     """A stroke from `start` to `end` whose radius goes from r0 to r1."""
-    vx, vy = end[0] - start[0], end[1] - start[1]
-    t = np.clip(((x - start[0]) * vx + (y - start[1]) * vy) / (vx * vx + vy * vy), 0, 1)
+    # Python's floats keep the arrays in float32, NumPy's own would widen them.
+    ax, ay, vx, vy = float(start[0]), float(start[1]), float(end[0] - start[0]), float(end[1] - start[1])
+    px, py = x - ax, y - ay
+    t = ((px * vx + py * vy) * (1 / (vx * vx + vy * vy))).clip(0, 1)
     radius = r0 if r1 is None else r0 + (r1 - r0) * t
-    return np.hypot(x - start[0] - t * vx, y - start[1] - t * vy) - radius
+    return np.sqrt((px - t * vx) ** 2 + (py - t * vy) ** 2) - radius
 
 
 def polygon(x: Array, y: Array, points: list[tuple[float, float]]) -> Array:
@@ -129,7 +131,8 @@ def polygon(x: Array, y: Array, points: list[tuple[float, float]]) -> Array:
         nearest = np.minimum(nearest, (px - ex * t) ** 2 + (py - ey * t) ** 2)
         if ay != by:
             inside ^= ((ay <= y) != (by <= y)) & (x < ax + (y - ay) * ex / ey)
-    return np.where(inside, -1, 1) * np.sqrt(nearest)
+    nearest = np.sqrt(nearest)
+    return np.where(inside, -nearest, nearest)
 
 
 def strokes(x: Array, y: Array, lines: list[list[tuple[float, float]]], radius: float) -> Array:
