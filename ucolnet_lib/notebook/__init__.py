@@ -1,0 +1,7 @@
+"""What the notebooks share: set-up, pictures before and after, and the command that saves their outputs."""
+
+from ucolnet_lib.notebook.compare import compare, to_gray
+from ucolnet_lib.notebook.explorer import Explorer
+from ucolnet_lib.notebook.setup import Lesson, start
+
+__all__ = ["Explorer", "Lesson", "compare", "start", "to_gray"]

@@ -1,0 +1,43 @@
+"""Install the course on Colab: run by the set-up cell from the fresh clone, so it needs only the standard library.
+
+What Colab has is kept: pip is bound to the installed versions of the packages that must match Colab's drivers.
+"""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+KEPT = ("torch", "torchvision", "numpy", "pillow", "scipy", "pandas", "matplotlib")
+"""Packages that are loaded in Colab's kernel or match its drivers: another version would break the session."""
+
+
+def install(root: Path) -> None:
+    """Install the clone at `root` with what the notebooks need, and let this kernel import it.
+
+    Raises:
+        RuntimeError: pip failed; its own message stands above.
+    """
+    constraints = root / "runs" / "colab-constraints.txt"
+    constraints.parent.mkdir(exist_ok=True)
+    constraints.write_text("".join(f"{name}=={found}\n" for name, found in _installed(KEPT)), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(constraints)]
+    if subprocess.run([*pip, "-e", f"{root}[train,yolo,notebooks]"]).returncode:
+        raise RuntimeError("pip could not install the course. Read its message above, then run this cell again.")
+    # A kernel that is running does not see an editable installation yet.
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+
+
+def _installed(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for name in names:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            pass
+    return found
+
+
+if __name__ == "__main__":
+    install(Path(__file__).resolve().parents[2])
