@@ -5,7 +5,7 @@ PROFILE ?= toy
 ARGS ?=
 
 BIN := .venv/bin
-READY := @$(MAKE) --no-print-directory .venv/.installed
+READY := @$(MAKE) -s .venv/.installed
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[train,yolo,notebooks,dev]'
 
 .PHONY: help install reproduce test lab notebooks figures bench lint

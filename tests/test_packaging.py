@@ -24,7 +24,7 @@ EXTRAS = ("train", "yolo", "notebooks", "dev")
 CONDA_NAMES = {"torch": "pytorch"}
 
 # Packages that we import and that arrive with one of ours: module -> the package of ours that requires it.
-ARRIVES_WITH = {"cv2": "ultralytics", "yaml": "ultralytics", "psutil": "accelerate"}
+ARRIVES_WITH = {"IPython": "ipywidgets", "cv2": "ultralytics", "yaml": "ultralytics", "psutil": "accelerate"}
 
 
 def requirements(*groups: str) -> dict[str, SpecifierSet]:
