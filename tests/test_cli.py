@@ -1,0 +1,151 @@
+"""The command line: bad input ends with one clear sentence and exit code 2, and leaves no half-written file."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.models import create_model
+from ucolnet_lib.recipes import RECIPES
+from ucolnet_lib.training import Run
+
+
+def ucolnet(*arguments, cwd=None):
+    """Run the command in a process of its own, as a reader does."""
+    return subprocess.run(
+        [sys.executable, "-m", "ucolnet_lib.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def assert_one_sentence(done, *words):
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    message = [line for line in done.stderr.splitlines() if line.startswith("ucolnet: ")]
+    assert len(message) == 1, done.stderr
+    for word in words:
+        assert str(word) in message[0]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return draw_toy_world(tmp_path_factory.mktemp("toy") / "world", scenes=12, size=32, progress=False)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    Run(folder).describe("ucolnet_v3", RECIPES["smoke"], "toy")
+    create_model("ucolnet_v3", width=0.125).save_pretrained(folder)
+    return folder
+
+
+def test_draw_train_colour(tmp_path):
+    assert ucolnet("data", "toy", tmp_path / "world", "--scenes", 12, "--size", 32).returncode == 0
+    settings = ["--set", "epochs=1", "--set", "size=16", "--set", "batch_size=4"]
+    done = ucolnet("train", "--recipe", "smoke", "--data", tmp_path / "world", "--out", tmp_path / "run", *settings)
+    assert done.returncode == 0, done.stderr
+    assert "1 epochs" in done.stdout
+    photos = tmp_path / "world" / "val2017"
+    done = ucolnet("colorize", photos, "--out", tmp_path / "out", "--model", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in photos.iterdir()}
+
+
+def test_models_are_listed():
+    done = ucolnet("models", "--width", 0.25, "--size", 32)
+    assert done.returncode == 0 and "ucolnet_v3_no_segmentation" in done.stdout
+
+
+def test_missing_data_folder(tmp_path):
+    done = ucolnet("train", "--data", tmp_path / "nothing", "--out", tmp_path / "run")
+    assert_one_sentence(done, "does not exist", tmp_path / "nothing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_annotation_file_cut_in_half(toy, tmp_path):
+    world = shutil.copytree(toy, tmp_path / "world")
+    file = world / "annotations" / "instances_train2017.json"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: len(text) // 2], encoding="utf-8")
+    done = ucolnet("train", "--recipe", "smoke", "--data", world, "--out", tmp_path / "run")
+    assert_one_sentence(done, file, "cut off")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_image_that_is_text(toy, tmp_path):
+    world = shutil.copytree(toy, tmp_path / "world")
+    photo = sorted((world / "train2017").iterdir())[0]
+    photo.write_text("not a picture", encoding="utf-8")
+    done = ucolnet("train", "--recipe", "smoke", "--data", world, "--out", tmp_path / "run")
+    assert_one_sentence(done, photo, "no readable picture")
+    assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("colour=1", ["no key 'colour'", "learning_rate"]),
+        ("epochs=many", ["whole number"]),
+        ("learning_rate=fast", ["a number"]),
+        ("learning_rate=-1", ["between"]),
+        ("learning_rate=nan", ["between"]),
+        ("channels_last=perhaps", ["true or false"]),
+        ("optimizer=magic", ["sgd"]),
+        ("epochs", ["KEY=VALUE"]),
+    ],
+)
+def test_bad_settings(setting, words, toy, tmp_path):
+    done = ucolnet("train", "--data", toy, "--out", tmp_path / "run", "--set", setting)
+    assert_one_sentence(done, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_model_and_recipe(toy, tmp_path):
+    assert_one_sentence(ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--model", "v9"), "v9", "ucolnet_v3")
+    assert_one_sentence(ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--recipe", "soup"), "soup", "toy")
+    assert not (tmp_path / "r").exists()
+
+
+def test_checkpoint_of_another_model(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "mixed")
+    create_model("ucolnet_v2", width=0.125).save_weights(folder / "model.safetensors")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "gray.png")
+    done = ucolnet("colorize", tmp_path / "gray.png", "--out", tmp_path / "out", "--model", folder)
+    assert_one_sentence(done, "ucolnet_v2", "ucolnet_v3")
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_detector(toy, tmp_path):
+    done = ucolnet("reproduce", "--data", toy, "--detector", tmp_path / "no.pt", "--out", tmp_path / "out")
+    assert_one_sentence(done, tmp_path / "no.pt", "does not exist")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_broken_picture_does_not_stop_the_rest(model_folder, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.fromarray(np.full((20, 30, 3), 90, np.uint8)).save(photos / "good.jpg")
+    (photos / "broken.jpg").write_text("text", encoding="utf-8")
+    done = ucolnet("colorize", photos, "--out", tmp_path / "out", "--model", model_folder)
+    assert done.returncode == 2 and "broken.jpg" in done.stderr and "1 coloured" in done.stdout
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.jpg"]
+
+
+def test_resume_of_a_finished_run_ends_with_zero(toy, tmp_path):
+    command = ["train", "--recipe", "smoke", "--data", toy, "--out", tmp_path / "run", "--set", "epochs=1", "--set", "size=16"]
+    assert ucolnet(*command).returncode == 0
+    assert_one_sentence(ucolnet(*command), "--resume")
+    done = ucolnet(*command, "--resume")
+    assert done.returncode == 0 and "nothing to do" in done.stdout
+
+
+def test_the_command_line_opens_no_room_before_it_is_asked():
+    code = "import ucolnet_lib.cli, sys; print([m for m in ('accelerate', 'ultralytics', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

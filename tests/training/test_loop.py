@@ -1,0 +1,218 @@
+"""Training: learns, is deterministic, and survives being killed."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.recipes import RECIPES, recipe_for
+from ucolnet_lib.training import Run, loop, train
+from ucolnet_lib.training.loop import learning_rate
+from ucolnet_lib.training.run import TIMING_COLUMNS
+
+TINY = RECIPES["smoke"].replace(size=16, epochs=4, batch_size=4, width=0.125, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "world"
+    return draw_toy_world(folder, scenes=20, size=32, progress=False)
+
+
+def quiet_train(model, recipe, data, out, **kwargs):
+    said = []
+    return train(model, recipe, data, out, progress=False, say=said.append, **kwargs), said
+
+
+def untimed(history: pd.DataFrame) -> pd.DataFrame:
+    return history.drop(columns=list(TIMING_COLUMNS))
+
+
+def test_a_run_folder_holds_everything(toy, tmp_path):
+    run, _ = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
+    files = {p.name for p in run.path.iterdir()}
+    assert {"recipe.json", "history.csv", "steps.csv", "config.json", "model.safetensors", "last.safetensors"} <= files
+    assert [p.name for p in (run.path / "state").iterdir()] == ["epoch-00004"]
+    history = run.history
+    assert list(history["epoch"]) == [1, 2, 3, 4]
+    terms = ["loss", "color", "cross_entropy", "dice"]
+    assert {f"{part}_{term}" for part in ("train", "validation") for term in terms} <= set(history)
+    assert {"alpha", "learning_rate", *TIMING_COLUMNS} <= set(history)
+    steps = pd.read_csv(run.path / "steps.csv")
+    assert len(steps) == history["steps"].iloc[-1] and (steps["alpha"] > 0).all()
+    # The loss is what its terms say, at every step.
+    parts = steps["color"] + steps["alpha"] * (steps["cross_entropy"] + steps["dice"])
+    np.testing.assert_allclose(steps["loss"], parts, rtol=1e-4)
+
+
+def test_training_learns(toy, tmp_path):
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=12, learning_rate=1e-2), toy, tmp_path / "run")
+    color = run.history["train_color"]
+    assert color.iloc[-1] < 0.8 * color.iloc[0]
+
+
+@pytest.mark.parametrize("model", ["iizuka", "ucolnet_v1", "ucolnet_v2", "ucolnet_v3_no_segmentation"])
+def test_every_kind_of_model_trains(model, toy, tmp_path):
+    run, _ = quiet_train(model, TINY.replace(epochs=1), toy, tmp_path / "run")
+    row = run.history.iloc[0]
+    assert np.isfinite(row.to_numpy(float)).all()
+    assert (row["train_cross_entropy"] > 0) == (model != "ucolnet_v3_no_segmentation")
+    assert (row["train_dice"] > 0) == (model in ("ucolnet_v1", "ucolnet_v2"))
+
+
+def test_two_runs_are_equal_and_another_seed_is_not(toy, tmp_path):
+    first, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2), toy, tmp_path / "a")
+    second, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2), toy, tmp_path / "b")
+    other, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2, seed=1), toy, tmp_path / "c")
+    pd.testing.assert_frame_equal(untimed(first.history), untimed(second.history), check_exact=True)
+    assert not np.allclose(first.history["train_loss"], other.history["train_loss"])
+
+
+CHILD = """
+    import os, signal, sys
+    import ucolnet_lib.training.loop as loop
+    from ucolnet_lib.recipes import Recipe
+    import json, torch
+
+    data, out, counter, kill_at, recipe = sys.argv[1:6]
+    steps = 0
+    plain = loop.to_batch
+
+    def counting(*batch):
+        global steps
+        if torch.is_grad_enabled():   # a training step, not validation
+            steps += 1
+            open(counter, "w").write(str(steps))
+            if steps == int(kill_at):
+                os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+        return plain(*batch)
+
+    loop.to_batch = counting
+    loop.train("ucolnet_v3", Recipe(**json.loads(recipe)), data, out, resume=True, progress=False)
+"""
+
+
+def run_child(toy, out, counter, kill_at):
+    command = [sys.executable, "-c", textwrap.dedent(CHILD), toy, out, counter, kill_at, json.dumps(TINY.to_dict())]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
+    return done, int(counter.read_text())
+
+
+def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(toy, tmp_path):
+    whole, _ = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "whole")
+    total = int(whole.history["steps"].iloc[-1])
+    per_epoch = total // TINY.epochs
+    kill_at = 2 * per_epoch + 2  # in the middle of the third epoch
+
+    done, first = run_child(toy, tmp_path / "killed", tmp_path / "count", kill_at)
+    assert done.returncode != 0 and first == kill_at
+    killed = Run(tmp_path / "killed")
+    assert len(killed.history) == 2
+    # A line of a step that was being written when the kill came.
+    with (killed.path / "steps.csv").open("a", encoding="utf-8") as file:
+        file.write("3,0,0.1,0.")
+
+    done, second = run_child(toy, tmp_path / "killed", tmp_path / "count", 0)
+    assert done.returncode == 0, done.stderr
+    assert "Going on after epoch 2 of 4" in done.stdout
+    # The interrupted epoch is done again, and nothing else.
+    assert first - 1 + second <= total + per_epoch
+
+    pd.testing.assert_frame_equal(untimed(whole.history), untimed(killed.history), check_exact=True)
+    assert (whole.path / "steps.csv").read_bytes() == (killed.path / "steps.csv").read_bytes()
+    for name in ("model.safetensors", "last.safetensors"):
+        one, two = load_file(whole.path / name), load_file(killed.path / name)
+        assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_resume_without_a_run_starts_anew_and_says_so(toy, tmp_path):
+    run, said = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run", resume=True)
+    assert "starting anew" in said[0] and len(run.history) == 1
+
+
+def test_resume_of_a_finished_run_changes_nothing(toy, tmp_path):
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run")
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()}
+    _, said = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run", resume=True)
+    assert "nothing to do" in said[-1]
+    assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()}
+
+
+def test_an_existing_run_is_not_overwritten(toy, tmp_path):
+    quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run")
+    with pytest.raises(UcolnetError, match="--resume"):
+        quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run")
+    with pytest.raises(UcolnetError, match="learning_rate"):
+        quiet_train("ucolnet_v3", TINY.replace(epochs=1, learning_rate=0.5), toy, tmp_path / "run", resume=True)
+    with pytest.raises(UcolnetError, match="model"):
+        quiet_train("ucolnet_v2", TINY.replace(epochs=1), toy, tmp_path / "run", resume=True)
+
+
+def test_early_stopping(toy, tmp_path):
+    # A learning rate of almost nothing: the first epoch stays the best, or nearly so.
+    recipe = TINY.replace(epochs=40, patience=2, learning_rate=0.5, optimizer="sgd", schedule="step")
+    run, said = quiet_train("ucolnet_v3", recipe, toy, tmp_path / "run")
+    history = run.history
+    assert len(history) < 40 and "stopping after epoch" in said[-1]
+    assert history["validation_color"].idxmin() == len(history) - 1 - 2
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(toy, tmp_path, monkeypatch):
+    plain, steps = loop.to_batch, [0]
+
+    def poisoned(*batch):
+        steps[0] += torch.is_grad_enabled()
+        batch = plain(*batch)
+        return batch._replace(ab=batch.ab * float("nan")) if steps[0] == 6 else batch
+
+    monkeypatch.setattr(loop, "to_batch", poisoned)
+    with pytest.raises(UcolnetError, match="smaller learning rate"):
+        quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
+    # The epoch before is kept, whole.
+    run = Run(tmp_path / "run")
+    assert len(run.history) == 1 and run.state()[0] == 1
+
+
+def test_the_papers_learning_rate():
+    recipe = recipe_for("paper", "ucolnet_v1")
+    rates = [learning_rate(recipe, epoch * 10, steps_per_epoch=10) for epoch in (0, 4, 5, 9, 10, 25)]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.09, 0.09, 0.081, 0.1 * 0.9**5])
+
+
+def test_the_cosine_rises_and_falls_to_nothing():
+    recipe = RECIPES["toy"]
+    rates = [learning_rate(recipe, step, 10) for step in range(recipe.epochs * 10)]
+    assert max(rates) == pytest.approx(recipe.learning_rate)
+    assert rates[0] < rates[5] and rates[-1] < 0.01 * recipe.learning_rate
+
+
+def test_missing_data_leave_no_run_folder(tmp_path):
+    with pytest.raises(UcolnetError, match="does not exist"):
+        quiet_train("ucolnet_v3", TINY, tmp_path / "nothing", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_interrupt_by_hand_keeps_the_epochs_done(toy, tmp_path, monkeypatch):
+    # Ctrl-C raises KeyboardInterrupt inside the loop; the state of the last epoch must be whole.
+    plain, steps = loop.to_batch, [0]
+
+    def interrupting(*batch):
+        steps[0] += torch.is_grad_enabled()
+        if steps[0] == 6:
+            raise KeyboardInterrupt
+        return plain(*batch)
+
+    monkeypatch.setattr(loop, "to_batch", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
+    monkeypatch.undo()
+    run, said = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run", resume=True)
+    assert "Going on after epoch 1" in said[0] and len(run.history) == 4
