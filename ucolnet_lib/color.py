@@ -84,7 +84,7 @@ def _lab_to_linear(lightness: torch.Tensor, a: torch.Tensor, b: torch.Tensor) ->
 def lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
     """CIELAB to sRGB; colours outside the gamut lose chroma at fixed lightness and hue.
 
-    Clipping red, green and blue one by one would move the lightness (by 4 on average for random ab);
+    Clipping red, green and blue one by one would move the lightness (by 4 on average for ab drawn from -100..100);
     here a and b are multiplied by the largest factor in 0..1 that brings the colour inside.
 
     Args:

@@ -34,21 +34,26 @@ def write_beside(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.
 
     A reader never sees a half-written file, and a kill in the middle leaves the old file as it was.
-    The block may write a file or make a folder. The folder above is made when it is missing.
+    The block may write a file or make a folder, which replaces a folder of that name. The folder above is made
+    when it is missing.
+
+    Raises:
+        UcolnetError: the file cannot be written: no permission, no space, or a folder of that name in the way.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: many writers choose the format by it.
-    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.part{path.suffix}")
+    beside = path.with_name(f".{uuid.uuid4().hex}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        if path.is_dir():
+        if beside.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(beside, path)
     except OSError as error:
-        raise UcolnetError(f"Cannot write {path}: {error.strerror or error}. Check the folder and the free space.") from error
+        why = error.strerror or error
+        raise UcolnetError(f"Cannot write {path}: {why}. Check the folder and the free space.") from error
     finally:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
-        else:
-            beside.unlink(missing_ok=True)
+        elif beside.exists():
+            beside.unlink()
