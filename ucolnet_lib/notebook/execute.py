@@ -19,8 +19,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.notebook.setup import SAVING, repository
 
-TIMEOUT = 600
-"""Seconds that one cell may take."""
+TIMEOUT = 1800
+"""Seconds that one cell may take: much more than it should, for a machine that is busy."""
 
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -38,16 +38,17 @@ def execute(path: str | Path) -> None:
     path = Path(path)
     try:
         notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
     except FileNotFoundError as error:
         raise UcolnetError(f"There is no notebook {path}. Check the path.") from error
-    except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
         raise UcolnetError(f"{path} is no notebook. Restore the file, or remove it.") from error
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     client = NotebookClient(
         notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
-        record_timing=False, store_widget_state=False, coalesce_streams=True,
+        record_timing=False, store_widget_state=False, coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
     )  # fmt: skip
     try:
         client.execute(env={**os.environ, "UCOLNET_PROFILE": "toy", SAVING: "1"})
