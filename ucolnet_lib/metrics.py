@@ -48,19 +48,23 @@ def image_errors(
             f"picture {picture.shape}, truth {truth.shape}, semantic map {semantic_map.shape}: sizes differ"
         )
     truth_lab = rgb8_to_lab(truth) if truth_lab is None else truth_lab
-    # Integers: a sum of squares of 8-bit differences is exact.
-    difference = (picture.astype(np.int32) - truth).ravel()
-    ab_error = rgb8_to_lab(picture)[..., 1:] - truth_lab[..., 1:]
-    squared = ab_error[..., 0] ** 2 + ab_error[..., 1] ** 2
+    lab = rgb8_to_lab(picture)
+    squared = (lab[..., 1] - truth_lab[..., 1]) ** 2 + (lab[..., 2] - truth_lab[..., 2]) ** 2
     objects = (semantic_map != BACKGROUND) & (semantic_map != IGNORE)
     return {
         "pixels": int(semantic_map.size),
         "object_pixels": int(np.count_nonzero(objects)),
-        "rgb_squared": int(np.dot(difference, difference.astype(np.int64))),
+        "rgb_squared": _sum_of_squares(picture, truth),
         "ab_squared": float(squared.sum(dtype=np.float64)),
-        "ab_objects_squared": float(squared[objects].sum(dtype=np.float64)),
+        "ab_objects_squared": float((squared * objects).sum(dtype=np.float64)),
         "ab_distance": float(np.sqrt(squared).sum(dtype=np.float64)),
     }
+
+
+def _sum_of_squares(picture: np.ndarray, truth: np.ndarray) -> int:
+    """Sum of squared differences of two uint8 arrays, exact."""
+    difference = np.subtract(picture, truth, dtype=np.int16)
+    return int(np.square(difference, dtype=np.int32).sum(dtype=np.int64))
 
 
 def rmse(errors: pd.DataFrame | Iterable[Mapping[str, float]]) -> dict[str, float | None]:

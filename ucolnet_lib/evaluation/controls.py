@@ -10,29 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from ucolnet_lib.color import lab_to_rgb, rgb8_to_lab
+from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.data.coco import IGNORE, NUM_CLASSES, CocoSplit
 from ucolnet_lib.evaluation.stream import stream
 
 CONTROLS = ("original", "gray", "mean_colour", "image_mean", "class_oracle")
-
-
-def with_chroma(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    """Join lightness and chroma to an 8-bit picture; colours outside sRGB lose chroma at fixed lightness.
-
-    Args:
-        lightness: float (H, W), 0-100.
-        ab: float (H, W, 2), or anything that broadcasts to it, CIELAB units.
-    Returns:
-        uint8 (H, W, 3), RGB.
-    """
-    lab = np.empty((1, 3, *lightness.shape), np.float32)
-    lab[0, 0] = lightness
-    lab[0, 1:] = np.moveaxis(np.broadcast_to(ab, (*lightness.shape, 2)), -1, 0)
-    rgb = lab_to_rgb(torch.from_numpy(lab))[0]
-    return (rgb * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
 @dataclass(frozen=True)
@@ -75,13 +59,17 @@ def control_pictures(
         rgb: the photograph, uint8 (H, W, 3); lab: `rgb8_to_lab(rgb)`.
         semantic_map: uint8 (H, W), classes 0..80; the oracle gives pixels of 255 (ignore) the overall mean.
     """
-    lightness = lab[..., 0]
+    lightness, ab = lab[..., 0], lab[..., 1:]
+
+    def one_colour(colour: np.ndarray) -> np.ndarray:
+        return with_chroma(lightness, np.reshape(colour, (1, 1, 2)).astype(np.float32))
+
     oracle = np.tile(statistics.overall, (IGNORE + 1, 1)).astype(np.float32)
     oracle[:NUM_CLASSES] = statistics.by_class
     return {
         "original": rgb,
-        "gray": with_chroma(lightness, np.zeros(2)),
-        "mean_colour": with_chroma(lightness, statistics.overall),
-        "image_mean": with_chroma(lightness, lab[..., 1:].mean(axis=(0, 1), dtype=np.float64)),
+        "gray": one_colour(np.zeros(2)),
+        "mean_colour": one_colour(statistics.overall),
+        "image_mean": one_colour(ab.mean(axis=(0, 1), dtype=np.float64)),
         "class_oracle": with_chroma(lightness, oracle[semantic_map]),
     }

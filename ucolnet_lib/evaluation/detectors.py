@@ -50,6 +50,8 @@ def open_detector(weights: str | Path, device: str | None = None) -> Detector:
         raise UcolnetError(
             f"The detector {weights} does not exist. Name the weights of a YOLO detector (.pt, or an OpenVINO folder)."
         )
+    if weights.is_file() and weights.suffix != ".pt":
+        raise UcolnetError(f"The detector {weights} is neither a .pt file nor an OpenVINO folder. Name one of these.")
     import_ultralytics()
     detector = (OpenVinoDetector if weights.is_dir() else TorchDetector)(weights, device)
     if detector.class_names != CLASS_NAMES[1:]:
@@ -80,7 +82,10 @@ def import_ultralytics() -> None:
 
 
 class TorchDetector:
-    """A `.pt` file, run by ultralytics' own `predict`. Its model keeps state: each thread has its own."""
+    """A `.pt` file, run by ultralytics' own `predict`. Its model keeps state: each thread has its own.
+
+    A `.pt` file is a pickle: open only those that you trust.
+    """
 
     def __init__(self, weights: Path, device: str | None = None):
         self.name, self.weights, self.device = weights.stem, weights, device
@@ -88,36 +93,37 @@ class TorchDetector:
         names = self._model().names
         self.class_names = tuple(names[i] for i in sorted(names))
 
+    def detect(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        # One by one: in a batch, the padding of a picture would depend on the others.
+        return [self._predict(self._model(), picture) for picture in pictures]
+
     def _model(self):
         if not hasattr(self._local, "model"):
+            import torch
             from ultralytics import YOLO
 
+            threads = torch.get_num_threads()
             try:
-                self._local.model = YOLO(self.weights, task="detect")
-                _ = self._local.model.names
+                model = YOLO(self.weights, task="detect")
+                self._predict(model, np.zeros((32, 32, 3), np.uint8))
             except Exception as error:  # whatever pickle, zip and ultralytics raise on a file that is no model
                 raise UcolnetError(
-                    f"{self.weights} is no YOLO detector that ultralytics can read ({error})."
+                    f"{self.weights} is no YOLO detector that ultralytics can read ({_reason(error)}). "
+                    "Name the weights of a YOLO detector (.pt, or an OpenVINO folder)."
                 ) from error
+            finally:
+                torch.set_num_threads(threads)  # the first prediction sets it anew
+            self._local.model = model
         return self._local.model
 
-    def detect(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
-        found = []
-        for picture in pictures:  # one by one: in a batch, the padding would depend on the other pictures
-            bgr = np.ascontiguousarray(picture[..., ::-1])
-            boxes = (
-                self._model()
-                .predict(bgr, conf=_KEEP_ABOVE, iou=NMS_IOU, max_det=MAX_DETECTIONS, device=self.device, verbose=False)[
-                    0
-                ]
-                .boxes
-            )
-            found.append(_detections(boxes.data.cpu().numpy()))
-        return found
+    def _predict(self, model, picture: np.ndarray) -> Detections:
+        bgr = np.ascontiguousarray(picture[..., ::-1])
+        options = {"conf": _KEEP_ABOVE, "iou": NMS_IOU, "max_det": MAX_DETECTIONS, "device": self.device}
+        return _detections(model.predict(bgr, **options, verbose=False)[0].boxes.data.cpu().numpy())
 
 
 class OpenVinoDetector:
-    """A folder with an OpenVINO network of fixed input size and batch 1, one request for each thread."""
+    """A folder with an OpenVINO network of fixed input size and batch 1: each thread has its own request."""
 
     def __init__(self, weights: Path, device: str | None = None):
         try:
@@ -128,23 +134,22 @@ class OpenVinoDetector:
                 f'An OpenVINO detector needs the package openvino ({error}): pip install "ucolnet[yolo]"'
             ) from error
         self.name = weights.name.removesuffix("_openvino_model")
+        self._local = threading.local()
+        # f32: the same numbers on processors that would take bf16 by themselves. The int8 layers stay int8.
+        options = {"NUM_STREAMS": WORKERS, "INFERENCE_NUM_THREADS": WORKERS, "INFERENCE_PRECISION_HINT": "f32"}
         try:
             metadata = yaml.safe_load((weights / "metadata.yaml").read_text(encoding="utf-8"))
             self.class_names = tuple(metadata["names"][i] for i in sorted(metadata["names"]))
             self.size = tuple(metadata["imgsz"])
-            network = openvino.Core().read_model(next(weights.glob("*.xml")))
-            # f32: the same numbers on processors that would take bf16. The int8 layers stay int8.
-            self._network = openvino.Core().compile_model(
-                network,
-                "CPU",
-                {"NUM_STREAMS": WORKERS, "INFERENCE_NUM_THREADS": WORKERS, "INFERENCE_PRECISION_HINT": "f32"},
-            )
-        except (OSError, RuntimeError, StopIteration, TypeError, KeyError, yaml.YAMLError) as error:
+            core = openvino.Core()
+            self._network = core.compile_model(core.read_model(next(weights.glob("*.xml"))), "CPU", options)
+            # The first picture is looked at here: openvino locks up for ever (2026.4) when two threads are the first.
+            self.detect([np.zeros((32, 32, 3), np.uint8)])
+        except Exception as error:  # whatever yaml, openvino and ultralytics raise on files that are no detector
             raise UcolnetError(
-                f"{weights} is no OpenVINO detector as ultralytics exports it ({error or 'a file is missing'}): "
-                "it holds metadata.yaml, one .xml and one .bin."
+                f"{weights} is no OpenVINO detector as ultralytics exports it ({_reason(error)}). "
+                "Such a folder holds metadata.yaml, one .xml and one .bin: export it again."
             ) from error
-        self._local = threading.local()
 
     def detect(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
         if not hasattr(self._local, "request"):
@@ -158,9 +163,9 @@ class OpenVinoDetector:
         from ultralytics.utils.ops import scale_boxes
 
         padded = LetterBox(self.size)(image=picture)
-        planes = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32) / 255
+        planes = np.divide(padded.transpose(2, 0, 1)[None], 255, dtype=np.float32, order="C")
         output = torch.from_numpy(self._local.request.infer([planes])[0])
-        # Ultralytics stops after a time limit, silently but for a warning: there must be none.
+        # Ultralytics' time limit would drop detections on a busy machine: there is none here.
         found = non_max_suppression(output, _KEEP_ABOVE, NMS_IOU, max_det=MAX_DETECTIONS, max_time_img=float("inf"))[0]
         found[:, :4] = scale_boxes(self.size, found[:, :4], picture.shape)
         return _detections(found.numpy())
@@ -169,3 +174,9 @@ class OpenVinoDetector:
 def _detections(rows: np.ndarray) -> Detections:
     """Ultralytics' rows x1 y1 x2 y2 score class, classes from 0."""
     return Detections(rows[:, :4], rows[:, 4], rows[:, 5].astype(int) + 1)
+
+
+def _reason(error: Exception) -> str:
+    """The last line of an error's message, or its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else type(error).__name__

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import nn
 
 from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.data.coco import NUM_CLASSES, CocoSplit, Photograph
-from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures, with_chroma
+from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures
 from ucolnet_lib.evaluation.detection import recognised
 from ucolnet_lib.evaluation.detectors import Detector
 from ucolnet_lib.evaluation.stream import stream
@@ -120,24 +121,22 @@ def model_pictures(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Colour a photograph by a model, in the paper's presumed way and with full-resolution lightness.
 
-    The model sees the 8-bit gray picture resized to size x size (PIL bicubic, antialiased, aspect ratio not kept).
+    The model sees L resized to size x size as floats (PIL bicubic, antialiased, aspect ratio not kept).
 
     Args:
         lightness: float32 (H, W), L of the photograph, 0-100.
     Returns:
         the picture at the model's size (its lightness and the predicted ab) resized back by PIL bicubic;
-        the picture of the full-resolution lightness and the ab resized by PIL bicubic; both uint8 (H, W, 3);
+        the picture of the full-resolution lightness and the ab upsampled bilinearly; both uint8 (H, W, 3);
         the semantic map, uint8 (H, W), or None when the model does not segment.
     """
     height, width = lightness.shape
-    gray = Image.fromarray(with_chroma(lightness, np.zeros(2)))
-    small = rgb8_to_lab(np.asarray(gray.resize((size, size), Image.Resampling.BICUBIC)))[..., 0]
+    small = np.asarray(Image.fromarray(lightness).resize((size, size), Image.Resampling.BICUBIC)).clip(0, 100)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     output = model(torch.from_numpy(small)[None, None].to(device))
     ab = output.ab[0].float().cpu().permute(1, 2, 0).numpy()
     presumed = Image.fromarray(with_chroma(small, ab)).resize((width, height), Image.Resampling.BICUBIC)
-    upsampled = [Image.fromarray(ab[..., c]).resize((width, height), Image.Resampling.BICUBIC) for c in range(2)]
-    full = with_chroma(lightness, np.stack([np.asarray(plane) for plane in upsampled], axis=-1))
+    full = with_chroma(lightness, ab)
     semantic_map = None
     if output.logits is not None and output.logits.ndim == 4:
         semantic_map = _upsampled_classes(output.logits[0].float().cpu(), (height, width))

@@ -29,3 +29,4 @@ def stream(work: Callable[[int], T], count: int, description: str, progress: boo
             yield from tqdm(results, total=count, desc=description, unit="image", disable=not progress, leave=False)
         finally:
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(torch.get_num_threads())  # threads started later follow this thread again
