@@ -17,13 +17,14 @@ from ucolnet_lib.data.toy import ANY_COLOUR, KINDS, TWO_COLOURS, draw_scene, dra
 
 SPLITS = ("train2017", "val2017")
 MIX_SEEDS = (0, 1)
+SIZE = 96
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory) -> dict[int, Path]:
     """Two worlds of 240 scenes: as many as the mix needs to be stable."""
     root = tmp_path_factory.mktemp("toy")
-    return {seed: draw_toy_world(root / str(seed), scenes=240, seed=seed, progress=False) for seed in MIX_SEEDS}
+    return {seed: draw_toy_world(root / str(seed), scenes=240, size=SIZE, seed=seed, progress=False) for seed in MIX_SEEDS}
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +96,16 @@ def test_valid_coco_folder(worlds, split):
     assert len(files) == {"train2017": 192, "val2017": 48}[split]
     for image in coco.imgs.values():
         with Image.open(worlds[0] / split / image["file_name"]) as photo:
-            assert photo.mode == "RGB" and photo.size == (image["width"], image["height"]) == (128, 128)
+            assert photo.mode == "RGB" and photo.size == (image["width"], image["height"]) == (SIZE, SIZE)
     for annotation in coco.anns.values():
         mask = coco.annToMask(annotation)
-        assert mask.shape == (128, 128)
+        assert mask.shape == (SIZE, SIZE)
         assert abs(mask.sum() - annotation["area"]) <= 0.02 * annotation["area"]
         rows, columns = np.nonzero(mask)
         x, y, width, height = annotation["bbox"]
         found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         np.testing.assert_allclose((x, y, x + width, y + height), found, atol=1.5)
-        assert 0 <= x and 0 <= y and x + width <= 128 and y + height <= 128
+        assert 0 <= x and 0 <= y and x + width <= SIZE and y + height <= SIZE
 
 
 def test_image_ids_of_the_splits_differ(worlds):
@@ -134,10 +135,10 @@ def test_crowds_overlaps_and_occlusion_occur(worlds):
 
 
 def test_drawn_order_is_the_readers_order(worlds):
-    """Where an apple's outline is crossed by a smaller object, the picture shows the smaller object.
+    """Where two objects overlap, the picture shows the smaller one.
 
-    Independent of the drawing code: in each overlap of a single-coloured pair with clearly different hues, the pixels'
-    mean ab lies nearer to the smaller object's colour.
+    Seen from outside: in each overlap of two objects of clearly different colours, the mean ab lies nearer to that of
+    the rest of the smaller object.
     """
     root = worlds[0]
     coco = COCO(root / "annotations" / "instances_train2017.json")

@@ -26,6 +26,7 @@ from skimage.measure import find_contours
 from tqdm import tqdm
 
 from ucolnet_lib.common import UcolnetError, write_beside
+from ucolnet_lib.data import toy_backgrounds as backgrounds
 from ucolnet_lib.data import toy_shapes as shapes
 from ucolnet_lib.data.coco import CATEGORIES
 
@@ -42,7 +43,7 @@ LIGHT = 17  # the lightness of objects varies by so much up and down, in units o
 class Kind:
     """A category of the toy world. `colours`: its colours in Lab, one of which each object gets; empty means any hue.
 
-    `places`: where it stands, see `toy_shapes`. `turn`: the largest rotation in degrees. `size`: scale of its shape.
+    `places`: where it stands, see `toy_backgrounds`. `turn`: the largest rotation in degrees. `size`: its scale.
     """
 
     draw: Callable[[shapes.Brush, np.random.Generator], None]
@@ -71,12 +72,13 @@ KINDS: dict[str, Kind] = {
     "frisbee": Kind(shapes.frisbee, ((54, 62, -34),), ("air", "ground"), 30, 0.9),
     "surfboard": Kind(shapes.surfboard, ((56, -40, -22),), ("ground", "water", "wall"), 40, 1.25),
 }
+_ID = {name: category for category, name in CATEGORIES.items()}
 BACKGROUNDS = {
-    shapes.meadow: {"air", "ground"},
-    shapes.beach: {"air", "ground", "water"},
-    shapes.road: {"air", "ground"},
-    shapes.wall: {"wall"},
-    shapes.table: {"table"},
+    backgrounds.meadow: {"air", "ground"},
+    backgrounds.beach: {"air", "ground", "water"},
+    backgrounds.road: {"air", "ground"},
+    backgrounds.wall: {"wall"},
+    backgrounds.table: {"table"},
 }
 
 
@@ -165,7 +167,7 @@ def draw_scene(size: int, seed: tuple[int, int]) -> tuple[np.ndarray, list[dict]
     background, names = _choose(rng)
     side = size * OVERSAMPLING
     picture, places = background(side, rng)
-    azimuth = rng.uniform(np.pi * 0.15, np.pi * 0.85)
+    azimuth = rng.uniform(np.pi * 0.15, np.pi * 0.85)  # the light comes from above, left or right
     light = np.array([0.68 * np.cos(azimuth), 0.68 * np.sin(azimuth), 0.733])
 
     objects, circles = [], []
@@ -177,7 +179,7 @@ def draw_scene(size: int, seed: tuple[int, int]) -> tuple[np.ndarray, list[dict]
                 objects.append(made)
                 circles.append(place)
     objects.sort(key=lambda o: -o.area)
-    crowd = _crowd(rng, background, places, side, light) if rng.random() < CROWD_SHARE else []
+    crowd = _crowd(rng, places, side, light) if rng.random() < CROWD_SHARE else []
     horizon = round(places.get("air", (0, 0))[1] * side)
     for one in crowd + objects:
         _composite(picture, one, horizon)
@@ -193,11 +195,8 @@ def draw_scene(size: int, seed: tuple[int, int]) -> tuple[np.ndarray, list[dict]
     return np.asarray(small), annotations
 
 
-_ID = {name: category for category, name in CATEGORIES.items()}
-
-
 def _choose(rng: np.random.Generator) -> tuple[Callable, list[str]]:
-    """A background and two to six categories that may stand there; over many scenes all categories are as frequent."""
+    """A background and three to six categories that may stand there; over many scenes all are equally frequent."""
     fits = {b: [n for n, k in KINDS.items() if places & set(k.places)] for b, places in BACKGROUNDS.items()}
     homes = {name: sum(name in names for names in fits.values()) for name in KINDS}
     # With weight 1 / (number of its backgrounds) a category, and the sum of these a background, each is drawn equally.
@@ -265,7 +264,8 @@ def _annotate(name: str, brush: shapes.Brush, corner: tuple[int, int], side: int
         # find_contours counts from pixel centres of the padded array, COCO from the picture's corner.
         xy = np.clip(line[:-1, ::-1] - 0.5 + (corner[1] // k, corner[0] // k), 0, size).round(2)
         area = 0.5 * np.sum(xy[:, 0] * np.roll(xy[:, 1], -1) - xy[:, 1] * np.roll(xy[:, 0], -1))
-        if abs(area) >= 6 and _is_outer(line):
+        # Holes run the other way round, their area is negative: polygons of COCO have no holes.
+        if area >= 6:
             segmentation.append(xy.ravel().tolist())
     if not segmentation:
         return None
@@ -275,12 +275,6 @@ def _annotate(name: str, brush: shapes.Brush, corner: tuple[int, int], side: int
         return None
     box = [float(v) for v in rle.toBbox(encoded)]
     return _Object(name, brush.rgb, brush.alpha, corner, segmentation, rle.decode(encoded).astype(bool), area, box)
-
-
-def _is_outer(line: np.ndarray) -> bool:
-    """find_contours turns around high values one way and around holes the other way; COCO's polygons have no holes."""
-    row, column = line[:-1, 0], line[:-1, 1]
-    return float(np.sum(column * np.roll(row, -1) - row * np.roll(column, -1))) > 0
 
 
 def _composite(picture: np.ndarray, one: _Object, horizon: int) -> None:
@@ -296,7 +290,7 @@ def _composite(picture: np.ndarray, one: _Object, horizon: int) -> None:
     part += one.alpha[..., None] * (one.rgb - part)
 
 
-def _crowd(rng: np.random.Generator, background: Callable, places: dict, side: int, light: np.ndarray) -> list[_Object]:
+def _crowd(rng: np.random.Generator, places: dict, side: int, light: np.ndarray) -> list[_Object]:
     """A group of small objects of one category side by side."""
     names = [n for n in ("bird", "kite", "boat", "apple", "orange") if set(KINDS[n].places) & set(places)]
     name = names[rng.integers(len(names))]
@@ -315,8 +309,7 @@ def _crowd(rng: np.random.Generator, background: Callable, places: dict, side: i
 def _crowd_annotation(mask: np.ndarray, name: str) -> dict:
     """COCO's form of a crowd: uncompressed run lengths down the columns, beginning with a run of zeros."""
     flat = mask.ravel(order="F").astype(np.int8)
-    changes = np.flatnonzero(np.diff(flat, prepend=0)) if flat[0] else np.flatnonzero(np.diff(flat)) + 1
-    edges = np.concatenate(([0], changes, [flat.size]))
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(flat, prepend=0)), [flat.size]))
     rows, columns = np.nonzero(mask)
     box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
     return {
