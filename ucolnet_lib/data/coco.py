@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 
 from ucolnet_lib.common import UcolnetError
@@ -42,6 +42,12 @@ NUM_CLASSES = len(CLASS_NAMES)
 CLASS_OF_CATEGORY: dict[int, int] = {category: i for i, category in enumerate(CATEGORIES, start=1)}
 CATEGORY_OF_CLASS: dict[int, int] = {i: category for category, i in CLASS_OF_CATEGORY.items()}
 
+# What is read of an annotation file; checked when it is opened, not when a photograph is reached.
+_KEYS = {
+    "images": {"id", "file_name", "height", "width"},
+    "annotations": {"image_id", "category_id", "segmentation", "area", "bbox"},
+}
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -66,14 +72,19 @@ def read_rgb(path: Path) -> np.ndarray:
     """Decode any picture that PIL reads to uint8 (H, W, 3); gray and CMYK become RGB, EXIF rotation is applied.
 
     Raises:
-        UcolnetError: the file is missing, no picture, or cut off.
+        UcolnetError: the file is missing, no picture, cut off, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                # PIL would cut the values at 255: a white picture.
+                raise UcolnetError(f"{path} has more than 8 bits a channel. Convert it to 8 bits first.")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError as error:
-        raise UcolnetError(f"The photograph {path} is missing. Fetch it again, or take it out of the annotation file.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UcolnetError(
+            f"The photograph {path} is missing. Fetch it again, or take it out of the annotation file."
+        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UcolnetError(f"{path} is no readable picture ({error}). Replace the file.") from error
 
 
@@ -95,18 +106,21 @@ class CocoSplit:
         self.photos = self.root / split
         self.annotation_file = self.root / "annotations" / f"instances_{split}.json"
         if not self.root.is_dir():
-            raise UcolnetError(f"The data folder {self.root} does not exist. Name a COCO folder, or draw one: ucolnet data toy {self.root}")
+            raise UcolnetError(
+                f"The data folder {root} does not exist. Name a COCO folder, or draw one: ucolnet data toy {root}"
+            )
         if not self.photos.is_dir():
-            raise UcolnetError(f"{self.root} has no folder {split}/. A COCO folder holds train2017/, val2017/ and annotations/.")
+            raise UcolnetError(
+                f"{root} has no folder {split}/. A COCO folder holds train2017/, val2017/ and annotations/."
+            )
         self.coco = _read_annotations(self.annotation_file)
-        listed = {image["file_name"] for image in self.coco.imgs.values()}
-        self._images = [(image["id"], image["file_name"], True) for image in self.coco.imgs.values()]
-        extra = sorted(p.name for p in self.photos.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png"} and p.name not in listed)
-        last = max(self.coco.imgs, default=0)
-        self._images += [(int(Path(n).stem) if Path(n).stem.isdigit() else last + k, n, False) for k, n in enumerate(extra, 1)]
-        self._images.sort()
-        if not self._images:
+        images = [(image["id"], image["file_name"], True) for image in self.coco.imgs.values()]
+        images += [(image_id, name, False) for image_id, name in self._unlisted()]
+        if not images:
             raise UcolnetError(f"{self.photos} holds no photograph.")
+        self._images = sorted(images)
+        self.ids: list[int] = [image_id for image_id, _, _ in self._images]
+        """The image ids, in order."""
 
     def __len__(self) -> int:
         return len(self._images)
@@ -117,16 +131,28 @@ class CocoSplit:
         rgb = read_rgb(path)
         return Photograph(image_id, path, rgb, self._semantic_map(image_id, path, rgb.shape[:2], listed))
 
-    @property
-    def ids(self) -> list[int]:
-        """The image ids, in order."""
-        return [image_id for image_id, _, _ in self._images]
+    def _unlisted(self) -> list[tuple[int, str]]:
+        """(id, file name) of the photographs that the annotation file does not list.
+
+        COCO's files bear their ids; any other, or one whose number is taken, gets the next free number.
+        """
+        known = self.coco.imgs
+        listed, suffixes = {image["file_name"] for image in known.values()}, {".jpg", ".jpeg", ".png"}
+        names = sorted(p.name for p in self.photos.iterdir() if p.suffix.lower() in suffixes and p.name not in listed)
+        numbered: dict[int, str] = {}
+        for name in names:
+            stem = Path(name).stem
+            if stem.isdecimal() and int(stem) not in known:
+                numbered.setdefault(int(stem), name)
+        others = sorted(set(names) - set(numbered.values()))
+        return [*numbered.items(), *enumerate(others, start=max([0, *known, *numbered]) + 1)]
 
     def objects(self, index: int) -> list[Annotation]:
-        """The annotated objects of photograph `index`, crowds included."""
+        """The annotated objects of photograph `index`, crowds included; none of one that is not listed."""
+        image_id, _, listed = self._images[index]
         return [
             Annotation(tuple(a["bbox"]), CLASS_OF_CATEGORY[a["category_id"]], bool(a.get("iscrowd", 0)))
-            for a in self.coco.imgToAnns.get(self._images[index][0], [])
+            for a in (self.coco.imgToAnns.get(image_id, []) if listed else [])
         ]
 
     def _semantic_map(self, image_id: int, path: Path, shape: tuple[int, int], listed: bool) -> np.ndarray:
@@ -155,14 +181,20 @@ def _read_annotations(path: Path) -> COCO:
         raise UcolnetError(f"The annotation file {path} is missing. A COCO folder holds annotations/{path.name}.")
     try:
         dataset = json.loads(path.read_text(encoding="utf-8"))
+        for part, keys in _KEYS.items():
+            for entry in dataset[part]:
+                if missing := keys - entry.keys():
+                    raise ValueError(f"an entry of {part} lacks {', '.join(sorted(missing))}")
         coco = COCO()
-        coco.dataset = {"images": dataset["images"], "annotations": dataset["annotations"], "categories": dataset["categories"]}
+        coco.dataset = {key: dataset[key] for key in ("images", "annotations", "categories")}
         # pycocotools prints its progress; the person who waits has ours.
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()
-    except (ValueError, KeyError, TypeError) as error:
-        raise UcolnetError(f"{path} is no whole COCO annotation file ({error}). It may have been cut off: fetch it again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UcolnetError(
+            f"{path} is no whole COCO annotation file ({error}). It may have been cut off: fetch it again."
+        ) from error
     unknown = sorted({a["category_id"] for a in dataset["annotations"]} - set(CATEGORIES))
     if unknown:
-        raise UcolnetError(f"{path} uses category ids that COCO does not have: {unknown[:5]}. Map them to COCO's ids first.")
+        raise UcolnetError(f"{path} has category ids that COCO does not have: {unknown[:5]}. Map them to COCO's first.")
     return coco
