@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 
 
 class UcolnetError(Exception):
@@ -24,6 +23,8 @@ class UcolnetError(Exception):
 
 def seed_everything(seed: int) -> None:
     """Set the seeds of Python, NumPy and torch (all devices): two runs on one CPU give the same numbers."""
+    import torch  # here, so that `ucolnet doctor` still answers where torch cannot be imported
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
