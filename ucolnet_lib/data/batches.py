@@ -6,6 +6,7 @@ as it would have gone, and several processes or workers draw the same crops as o
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
 
 
 def split_indices(split: CocoSplit, validation_share: float = 0.1, limit: int = 0) -> tuple[list[int], list[int]]:
-    """The 90/10 split of `train2017` into training and validation, by a fixed rule of the image ids.
+    """The 90/10 split of `train2017` into training and validation, by a fixed rule: the SHA-256 of the image ids.
 
     The rule does not depend on the order of files nor on the seed of a run: every model and every seed
     trains on the same photographs.
@@ -43,17 +44,14 @@ def split_indices(split: CocoSplit, validation_share: float = 0.1, limit: int = 
     Returns:
         indices into `split` for training and for validation, each in order.
     """
-    order = sorted(range(len(split)), key=lambda i: _hash(split.ids[i]))
+    ids = split.ids
+    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(str(ids[i]).encode()).digest())
     if limit:
         order = order[:limit]
     held_out = min(max(1, round(len(order) * validation_share)), len(order) - 1) if len(order) > 1 else 0
     # One photograph serves for both: a run on it shows that everything works, and nothing more.
     validation, training = (order[:held_out], order[held_out:]) if held_out else (order, order)
     return sorted(training), sorted(validation)
-
-
-def _hash(image_id: int) -> int:
-    return (image_id * 2654435761 + 40503) * 2246822519 % 2**32
 
 
 class PhotographCrops(Dataset):
@@ -107,9 +105,11 @@ class PhotographCrops(Dataset):
 
 
 def _random_box(random: np.random.Generator, width: int, height: int, least_area: float):
-    """A box of a random share of the area and an aspect ratio of 3/4 to 4/3 of the picture's, inside the picture."""
+    """A box of a random share of the area, its aspect ratio 3/4 to 4/3 of the picture's, inside the picture."""
     area = random.uniform(least_area, 1)
-    ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+    # A large box has less room to be narrow: at area 1 only the whole picture fits.
+    narrowest = np.log(max(3 / 4, area))
+    ratio = np.exp(narrowest * random.uniform(-1, 1))
     w = width * min(1.0, (area * ratio) ** 0.5)
     h = height * min(1.0, (area / ratio) ** 0.5)
     left, top = random.uniform(0, width - w), random.uniform(0, height - h)
@@ -126,7 +126,9 @@ class EpochSampler(Sampler):
         return self.length
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length) if self.shuffle else range(self.length)
+        order = np.arange(self.length)
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         return iter([(self.epoch, int(i)) for i in order])
 
 
