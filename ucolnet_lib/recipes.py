@@ -16,6 +16,7 @@ _CHOICES = {
     "alpha": ("balanced", "fixed"),
     "precision": ("fp32", "bf16"),
 }
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Recipe:
     """Everything that decides what a training run does, besides the model and the data.
 
     Raises:
-        UcolnetError: a value is out of its range.
+        UcolnetError: a value is of the wrong type or out of its range.
     """
 
     name: str
@@ -58,9 +59,14 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self):
+        for key, kind in get_type_hints(Recipe).items():
+            value = getattr(self, key)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise UcolnetError(f"The recipe's {key} is {value!r}. It must be {_KINDS[kind]}.")
         for key, allowed in _CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise UcolnetError(f"The recipe's {key} is {getattr(self, key)!r}. Choose one of: {', '.join(allowed)}.")
+            value = getattr(self, key)
+            if value not in allowed:
+                raise UcolnetError(f"The recipe's {key} is {value!r}. Choose one of: {', '.join(allowed)}.")
         ranges = {
             "size": (8, 4096), "width": (1 / 64, 8), "global_size": (16, 4096), "epochs": (1, 100_000),
             "batch_size": (1, 65_536), "learning_rate": (1e-8, 100), "weight_decay": (0, 10), "momentum": (0, 0.9999),
@@ -159,7 +165,7 @@ def read_recipe(folder: str | Path) -> RunDescription:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return RunDescription(content["model"], Recipe(**content["recipe"]), content["data"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (UcolnetError, ValueError, KeyError, TypeError) as error:
         raise UcolnetError(f"{file} is broken ({error}). Train the model again.") from error
 
 
@@ -168,12 +174,7 @@ def _parse(key: str, text: str) -> Any:
     if key not in types:
         raise UcolnetError(f"A recipe has no key {key!r}. Known keys: {', '.join(types)}.")
     kind = types[key]
-    if kind is bool:
-        if text.lower() not in {"true", "false"}:
-            raise UcolnetError(f"{key} takes true or false, not {text!r}.")
-        return text.lower() == "true"
     try:
-        return kind(text)
-    except ValueError as error:
-        wanted = {int: "a whole number", float: "a number"}[kind]
-        raise UcolnetError(f"{key} takes {wanted}, not {text!r}.") from error
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError) as error:
+        raise UcolnetError(f"{key} takes {_KINDS[kind]}, not {text!r}.") from error
