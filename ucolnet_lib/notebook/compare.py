@@ -31,4 +31,4 @@ def compare(colorizer: Colorizer, pictures: Sequence[np.ndarray]) -> Figure:
     Args:
         pictures: true pictures, uint8 (H, W, 3).
     """
-    return picture_grid([before_after(colorizer, rgb) for rgb in pictures], TITLES, side=2.0)
+    return picture_grid([before_after(colorizer, rgb) for rgb in pictures], TITLES, side=1.8)

@@ -6,12 +6,12 @@ for a laptop and made the saved outputs, `full` is for a GPU. Only the numbers d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import shutil
 import tempfile
-import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -62,11 +62,12 @@ class Lesson:
         if not out.exists():
             # Two notebooks may draw at once: each draws into its own folder, and the first one to end gives its own.
             own = Path(tempfile.mkdtemp(prefix="drawing-", dir=self.folder))
-            draw_toy_world(own, size, pixels, progress=self.progress)
             try:
-                own.rename(out)
-            except OSError:
-                shutil.rmtree(own)
+                draw_toy_world(own, size, pixels, progress=self.progress)
+                with contextlib.suppress(OSError):
+                    own.rename(out)
+            finally:
+                shutil.rmtree(own, ignore_errors=True)
         return out
 
     def train(self, model: str, into: str, **changes) -> Run:
@@ -84,7 +85,7 @@ class Lesson:
 
 
 def start(seed: int = 0) -> Lesson:
-    """Prepare a notebook: profile, seeds, quiet libraries; print what it runs on.
+    """Prepare a notebook: read the profile, set the seeds, print what it runs on.
 
     Raises:
         UcolnetError: UCOLNET_PROFILE names no profile.
@@ -93,10 +94,9 @@ def start(seed: int = 0) -> Lesson:
     if name not in PROFILES:
         raise UcolnetError(f"UCOLNET_PROFILE is {name!r}. Set it to one of: {', '.join(PROFILES)}.")
     seed_everything(seed)
-    _silence_noise()
     folder = _scratch_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
-    device = next((name for name in ("cuda", "mps") if getattr(torch, name).is_available()), "cpu")
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     versions = f"Python {platform.python_version()}, torch {version('torch')}, numpy {version('numpy')}"
     print(f"ucolnet {__version__} on {device}, profile {name} ({versions})")
     return Lesson(name, PROFILES[name], LESSON_RECIPES[name], folder, progress=has_reader())
@@ -111,12 +111,6 @@ def repository() -> Path | None:
 def _scratch_folder() -> Path:
     root = repository()
     return root / "runs" / "notebooks" if root else Path(tempfile.gettempdir()) / "ucolnet-notebooks"
-
-
-def _silence_noise() -> None:
-    # Said of pickled optimiser states by torch, and of missing widgets by tqdm: nothing a reader could act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="torch")
-    warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 def _fingerprint(*modules) -> str:
