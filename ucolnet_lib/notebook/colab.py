@@ -3,17 +3,20 @@
 What Colab has is kept: pip is bound to the installed versions of the packages that must match Colab's drivers.
 """
 
+import importlib
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-KEPT = ("torch", "torchvision", "numpy", "pillow", "scipy", "pandas", "matplotlib")
-"""Packages that are loaded in Colab's kernel or match its drivers: another version would break the session."""
+KEPT = ("torch", "torchvision", "numpy", "pillow", "scipy", "pandas", "matplotlib", "ipywidgets")
+"""Packages that match Colab's drivers or page, or that its kernel has loaded: others would break the session."""
 
 
 def install(root: Path) -> None:
-    """Install the clone at `root` with what the notebooks need, and let this kernel import it.
+    """Install the clone at `root` with what training and evaluation need, and let this kernel import it.
+
+    JupyterLab and its like are left alone: Colab has its own.
 
     Raises:
         RuntimeError: pip failed; its own message stands above.
@@ -22,9 +25,10 @@ def install(root: Path) -> None:
     constraints.parent.mkdir(exist_ok=True)
     constraints.write_text("".join(f"{name}=={found}\n" for name, found in _installed(KEPT)), encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(constraints)]
-    if subprocess.run([*pip, "-e", f"{root}[train,yolo,notebooks]"]).returncode:
+    if subprocess.run([*pip, "-e", f"{root}[train,yolo]"]).returncode:
         raise RuntimeError("pip could not install the course. Read its message above, then run this cell again.")
-    # A kernel that is running does not see an editable installation yet.
+    # A kernel that is running does not see what was installed meanwhile.
+    importlib.invalidate_caches()
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
 
