@@ -24,7 +24,7 @@ SIZE = 96
 def worlds(tmp_path_factory) -> dict[int, Path]:
     """Two worlds of 240 scenes: as many as the mix needs to be stable."""
     root = tmp_path_factory.mktemp("toy")
-    return {seed: draw_toy_world(root / str(seed), scenes=240, size=SIZE, seed=seed, progress=False) for seed in MIX_SEEDS}
+    return {s: draw_toy_world(root / str(s), scenes=240, size=SIZE, seed=s, progress=False) for s in MIX_SEEDS}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,19 @@ def test_categories_have_one_two_or_any_colour(pixels):
         side = (ab - (first + second) / 2) @ (first - second) / np.linalg.norm(first - second)
         # Two clouds of colours far apart, neither of them rare.
         assert np.mean(side > 15) > 0.25 and np.mean(side < -15) > 0.25, name
+
+
+def test_lightness_varies_within_each_category(worlds):
+    """The light on an object is its own, else lightness would tell the category: objects' mean L spreads widely."""
+    split = CocoSplit(worlds[0], "train2017")
+    lightness = {name: [] for name in KINDS}
+    for i in range(len(split)):
+        photo = split[i]
+        level = rgb2lab(photo.rgb)[..., 0]
+        for label in set(np.unique(photo.semantic_map)) - {0, IGNORE}:
+            lightness[CLASS_NAMES[label]].append(level[photo.semantic_map == label].mean())
+    spread = {name: np.std(values) for name, values in lightness.items()}
+    assert min(spread.values()) > 6, spread
 
 
 @pytest.mark.parametrize("split", SPLITS)
