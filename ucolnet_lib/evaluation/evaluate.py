@@ -121,7 +121,8 @@ def model_pictures(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Colour a photograph by a model, in the paper's presumed way and with full-resolution lightness.
 
-    The model sees L resized to size x size as floats (PIL bicubic, antialiased, aspect ratio not kept).
+    The model sees the 8-bit gray picture resized to size x size (PIL bicubic, antialiased, aspect ratio not kept):
+    a model that predicts no chroma is then exactly the gray picture through this size and back.
 
     Args:
         lightness: float32 (H, W), L of the photograph, 0-100.
@@ -131,7 +132,9 @@ def model_pictures(
         the semantic map, uint8 (H, W), or None when the model does not segment.
     """
     height, width = lightness.shape
-    small = np.asarray(Image.fromarray(lightness).resize((size, size), Image.Resampling.BICUBIC)).clip(0, 100)
+    gray = Image.fromarray(with_chroma(lightness, np.zeros((1, 1, 2), np.float32))[..., 0])
+    small = np.asarray(gray.resize((size, size), Image.Resampling.BICUBIC))
+    small = rgb8_to_lab(np.repeat(small[..., None], 3, axis=-1))[..., 0]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     output = model(torch.from_numpy(small)[None, None].to(device))
     ab = output.ab[0].float().cpu().permute(1, 2, 0).numpy()
