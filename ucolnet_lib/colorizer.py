@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -36,10 +36,17 @@ class Colorizer:
         size: side, in pixels, of the square that the model was trained on. A photograph is shown to it with the
             same area and its own aspect ratio.
         device: where the model runs, such as `cpu` or `cuda`.
+    Raises:
+        UcolnetError: this machine has no such device.
     """
 
     def __init__(self, model: nn.Module, size: int, device: str | torch.device = "cpu"):
-        self.model, self.size, self.device = model.to(device).eval(), size, torch.device(device)
+        try:
+            self.model = model.to(device).eval()
+        except (RuntimeError, AssertionError) as error:  # torch raises either, by its build
+            reason = str(error).partition("\n")[0]
+            raise UcolnetError(f"The device {device} cannot be used here ({reason}). Take cpu.") from error
+        self.size, self.device = size, torch.device(device)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "cpu") -> Colorizer:
@@ -55,8 +62,8 @@ class Colorizer:
         """Colour one picture.
 
         Args:
-            picture: a PIL image of any mode; an array (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16, bool, or
-                floats in 0-1; or a path. EXIF rotation is applied.
+            picture: a PIL image of any mode (F counts as 0-255); an array (H, W), (H, W, 3) or (H, W, 4) of uint8,
+                uint16, bool, or floats in 0-1; or a path. EXIF rotation is applied.
         Returns:
             an RGB image of the same size; RGBA where the picture has transparency.
         Raises:
@@ -66,9 +73,8 @@ class Colorizer:
         lightness = _lightness(image)
         ab = self.predict_ab(lightness)
         coloured = Image.fromarray(with_chroma(lightness, ab))
-        alpha = _alpha(image)
-        if alpha is not None:
-            coloured.putalpha(alpha)
+        if image.mode == "RGBA":
+            coloured.putalpha(image.getchannel("A"))
         return coloured
 
     @torch.inference_mode()
@@ -111,25 +117,33 @@ def with_chroma(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
 
 
 def _open(picture: Image.Image | np.ndarray | str | Path) -> Image.Image:
+    """Decode, turn upright, and bring all that is transparent to RGBA."""
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     try:
-        image = picture if isinstance(picture, Image.Image) else Image.open(picture)
-        image = ImageOps.exif_transpose(image)
-        image.load()
+        if isinstance(picture, Image.Image):
+            image = ImageOps.exif_transpose(picture)
+        else:
+            with Image.open(picture) as file:
+                image = ImageOps.exif_transpose(file)
     except FileNotFoundError as error:
         raise UcolnetError(f"There is no picture at {picture}. Check the path.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UcolnetError(f"{picture} is no readable picture ({error}). Replace or remove the file.") from error
     if 0 in image.size:
         raise UcolnetError("The picture has no pixel. Give one of at least 1 x 1.")
-    return image
+    if image.mode == "La":
+        image = image.convert("LA")  # PIL converts La to nothing else
+    # A 16-bit gray may name one value as transparent, but PIL looks for it after cutting at 255: left out.
+    names_a_colour = "transparency" in image.info and image.mode in ("1", "L", "P", "RGB")
+    return image.convert("RGBA") if names_a_colour or image.mode in ("RGBa", "LA", "PA") else image
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
     if array.size == 0 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] in (1, 3, 4)):
         raise UcolnetError(
-            f"An array of shape {array.shape} is no picture. Give (H, W), (H, W, 3) or (H, W, 4) with at least one pixel."
+            f"An array of shape {array.shape} is no picture. "
+            "Give (H, W), (H, W, 3) or (H, W, 4) with at least one pixel."
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
@@ -138,6 +152,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
             raise UcolnetError("A picture of floats must lie in 0 to 1. Divide it by its white, often 255.")
+        array = array.astype(np.float32)  # half precision cannot count to 65535
         # 16 bits keep more of a float than 8 do; PIL has them for gray alone.
         array = (array * 65535).round().astype(np.uint16) if array.ndim == 2 else (array * 255).round().astype(np.uint8)
     elif array.dtype == np.uint16 and array.ndim == 3:
@@ -149,25 +164,19 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 def _lightness(image: Image.Image) -> np.ndarray:
     """L of any PIL image: float32 (H, W), 0-100."""
-    if image.mode.startswith(("I", "F")):
-        # 16-bit and float gray: PIL's own conversion to 8 bits would cut at 255.
-        gray = np.asarray(image, np.float32)
-        gray = gray / (65535 if image.mode.startswith("I") else 255)
-        values = torch.from_numpy(np.clip(gray, 0, 1))[None, None]
-        return rgb_to_lab(values.expand(-1, 3, -1, -1))[0, 0].numpy()
-    rgb = image.convert("RGB")
+    # 16-bit and float gray: PIL's own conversion to 8 bits would cut at 255.
+    white = 65535 if image.mode.startswith("I") else 255 if image.mode == "F" else None
+    values = np.asarray(image.convert("RGB") if white is None else image)
     out = np.empty((image.height, image.width), np.float32)
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        out[top:bottom] = rgb8_to_lab(np.asarray(rgb.crop((0, top, image.width, bottom))))[..., 0]
+        part = values[top : top + rows]
+        if white is None:
+            out[top : top + rows] = rgb8_to_lab(part)[..., 0]
+        else:
+            gray = torch.from_numpy(np.nan_to_num(part.astype(np.float32) / white).clip(0, 1))
+            out[top : top + rows] = rgb_to_lab(gray.expand(1, 3, -1, -1))[0, 0].numpy()
     return out
-
-
-def _alpha(image: Image.Image) -> Image.Image | None:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        return image.convert("RGBA").getchannel("A")
-    return None
 
 
 @dataclass
@@ -185,38 +194,45 @@ def colorize_files(
     """Colour pictures and whole folders into the folder `out`; folders keep their inner structure.
 
     A picture keeps its name; JPEG stays JPEG, all else becomes PNG. A broken file does not stop the rest.
+    Hidden files in a folder are left out, and so is `out` where it lies in the folder.
 
     Raises:
-        UcolnetError: an input is missing, there is no picture in it, or two pictures would get the same name.
+        UcolnetError: an input is missing, there is no picture in it, two pictures would get the same name, or
+            `out` is a file.
     """
     tasks = _plan(inputs, Path(out))
     report = Report()
     for source, target in tqdm(tasks, unit="picture", disable=not progress):
-        if target.exists() and not overwrite:
-            report.skipped.append(source)
-            continue
         try:
             if target.exists() and target.samefile(source):
                 raise UcolnetError(f"{source} would replace itself. Choose another folder for the results.")
+            if target.exists() and not overwrite:
+                report.skipped.append(source)
+                continue
             coloured = colorizer(source)
             with write_beside(target) as file:
                 if target.suffix.lower() in {".jpg", ".jpeg"}:
                     coloured.convert("RGB").save(file, format="JPEG", quality=95, subsampling=0)
                 else:
                     coloured.save(file, format="PNG")
+            report.written.append(target)
         except UcolnetError as error:
             report.failed.append((source, str(error)))
-            continue
-        report.written.append(target)
     return report
 
 
 def _plan(inputs: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
     """Pairs (source, target)."""
+    if out.exists() and not out.is_dir():
+        raise UcolnetError(f"{out} is a file. Name a folder for the results.")
     pairs = []
     for item in map(Path, inputs):
         if item.is_dir():
             found = sorted(p for p in item.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES and p.is_file())
+            found = [p for p in found if not any(part.startswith(".") for part in p.relative_to(item).parts)]
+            # Results of an earlier call are no pictures to be coloured.
+            if item.resolve() in out.resolve().parents:
+                found = [p for p in found if out.resolve() not in p.resolve().parents]
             if not found:
                 raise UcolnetError(f"The folder {item} holds no picture.")
             pairs += [(p, out / p.relative_to(item)) for p in found]
@@ -228,7 +244,8 @@ def _plan(inputs: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
     for source, target in pairs:
         if target.suffix.lower() not in {".jpg", ".jpeg"}:
             target = target.with_suffix(".png")
-        if target in tasks:
-            raise UcolnetError(f"{tasks[target]} and {source} would both become {target}. Colour them into two folders.")
+        if target in tasks and not tasks[target].samefile(source):
+            both = f"{tasks[target]} and {source} would both become {target}."
+            raise UcolnetError(f"{both} Colour them into two folders.")
         tasks[target] = source
     return [(source, target) for target, source in tasks.items()]
