@@ -15,7 +15,7 @@ from ucolnet_lib.metrics import overfitting
 def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Colour loss of every model on training and validation photographs, a panel each.
 
-    The mark shows the epoch of the lowest validation loss; the gap at the end is validation minus training.
+    The mark shows the epoch of the lowest validation colour loss; the gap at the end is validation minus training.
 
     Args:
         histories: model name -> its history (columns epoch, train_color, validation_color).
@@ -28,7 +28,9 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         )
         for ax, (name, history) in zip(axes.flat, histories.items(), strict=False):
             color = COLORS.get(name, "black")
-            marks = overfitting(history)
+            # The colour loss is what all models have in common, and what the best epoch is chosen by.
+            losses = {"train_color": "train_loss", "validation_color": "validation_loss"}
+            marks = overfitting(history[["epoch", *losses]].rename(columns=losses))
             ax.plot(history["epoch"], history["train_color"], color=color, linestyle=":", label="training")
             ax.plot(history["epoch"], history["validation_color"], color=color, label="validation")
             best = history.loc[history["epoch"] == marks["best_epoch"], "validation_color"].iloc[0]
@@ -43,7 +45,9 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
             ax.set_visible(False)
         for ax in axes[:, 0]:
             ax.set_ylabel("colour loss (MSE of ab / 110)")
-        for ax in axes[-1]:
+        for ax in axes.flat[len(histories) - columns : len(histories)]:  # the lowest of each column
             ax.set_xlabel("epoch")
+            ax.tick_params(labelbottom=True)
+            ax.xaxis.get_major_locator().set_params(integer=True)
         axes.flat[0].legend(fontsize=8, loc="lower left")
     return figure

@@ -56,21 +56,22 @@ def style() -> Iterator[None]:
             "grid.alpha": 0.25,
             "legend.frameon": False,
             "pdf.fonttype": 42,
-            # The same input gives the same bytes.
-            "svg.hashsalt": "ucolnet",
         }
     ):
         yield
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write `path` (without suffix) as PNG and PDF, and close the figure. Returns both paths."""
-    path, written = Path(path), []
-    for suffix in (".png", ".pdf"):
-        target = path.with_name(path.name + suffix)
-        metadata = {"Software": None} if suffix == ".png" else {"CreationDate": None, "Producer": None}
-        with write_beside(target) as file:
-            figure.savefig(file, metadata=metadata)
-        written.append(target)
-    plt.close(figure)
-    return written
+    """Write `path` (without suffix) as PNG and PDF, both or none, and close the figure. Returns both paths.
+
+    The same figure gives the same bytes: no dates or versions are written.
+    """
+    path = Path(path)
+    png, pdf = (path.with_name(path.name + suffix) for suffix in (".png", ".pdf"))
+    try:
+        with style(), write_beside(png) as png_file, write_beside(pdf) as pdf_file:
+            figure.savefig(png_file, metadata={"Software": None})
+            figure.savefig(pdf_file, metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    finally:
+        plt.close(figure)
+    return [png, pdf]
