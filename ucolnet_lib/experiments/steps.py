@@ -27,8 +27,8 @@ class Steps:
 
         The note is written after `make` returns: a step that is killed is done again.
         """
-        note = self.folder / f"{name}.json"
-        if result.exists() and note.is_file() and json.loads(note.read_text(encoding="utf-8")) == _plain(inputs):
+        note, wanted = self.folder / f"{name}.json", json.dumps(inputs, indent=2, sort_keys=True)
+        if result.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
             self.say(f"{name}: up to date")
             return
         note.unlink(missing_ok=True)
@@ -36,22 +36,18 @@ class Steps:
         make()
         self.done.append(name)
         with write_beside(note) as file:
-            file.write_text(json.dumps(inputs, indent=2, sort_keys=True), encoding="utf-8")
-
-
-def _plain(inputs: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(inputs))
+            file.write_text(wanted, encoding="utf-8")
 
 
 def sha256(path: str | Path) -> str:
-    """Checksum of a file, or of all files of a folder with their names."""
-    path, digest = Path(path), hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        digest.update(file.relative_to(path).as_posix().encode())
-        with file.open("rb") as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+    """Checksum of a file, as `sha256sum` prints it; of a folder: that of the list of its files' checksums and names."""
+    path = Path(path)
+    if path.is_dir():
+        files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+        listing = "".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files))
+        return hashlib.sha256(listing.encode()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def data_manifest(folder: str | Path) -> dict[str, Any]:
