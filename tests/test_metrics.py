@@ -181,7 +181,7 @@ def test_miou_of_objects_without_an_object_is_none():
 
 def test_overfitting_measures():
     history = pd.DataFrame(
-        {"epoch": [1, 2, 3, 4], "train_loss": [5.0, 3.0, 2.0, 1.0], "validation_loss": [5.5, 4.0, 4.0, 4.5]}
+        {"epoch": [1, 2, 3, 4], "train_color": [5.0, 3.0, 2.0, 1.0], "validation_color": [5.5, 4.0, 4.0, 4.5]}
     )
     assert overfitting(history) == {"best_epoch": 2, "final_gap": 3.5}
     shuffled = history.sample(frac=1, random_state=0).sort_values("epoch", ascending=False)
@@ -189,12 +189,12 @@ def test_overfitting_measures():
 
 
 def test_a_loss_that_diverged_is_not_the_best():
-    history = pd.DataFrame({"epoch": [1, 2], "train_loss": [5.0, np.nan], "validation_loss": [5.5, np.nan]})
+    history = pd.DataFrame({"epoch": [1, 2], "train_color": [5.0, np.nan], "validation_color": [5.5, np.nan]})
     assert overfitting(history)["best_epoch"] == 1
 
 
 def test_an_empty_history_is_one_clear_sentence():
-    columns = ["epoch", "train_loss", "validation_loss"]
+    columns = ["epoch", "train_color", "validation_color"]
     for history in (pd.DataFrame(columns=columns), pd.DataFrame({c: [np.nan] for c in columns})):
         with pytest.raises(UcolnetError, match="no validation loss"):
             overfitting(history)

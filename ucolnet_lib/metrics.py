@@ -141,14 +141,17 @@ class ConfusionMatrix:
 
 
 def overfitting(history: pd.DataFrame) -> dict[str, float]:
-    """How far a training overfits, from its history with the columns epoch, train_loss, validation_loss.
+    """How far a training overfits, by the colour loss: it is what all models have in common, and it stays
+    comparable over the epochs, while alpha moves the sum of the losses.
 
+    Args:
+        history: columns epoch, train_color, validation_color.
     Returns:
         `best_epoch`: the (first) epoch of the lowest validation loss;
         `final_gap`: validation loss - training loss at the last epoch.
     """
-    if history.empty or history["validation_loss"].isna().all():
+    if history.empty or history["validation_color"].isna().all():
         raise UcolnetError("The history holds no validation loss: train for at least one epoch first.")
     last = history.loc[history["epoch"].idxmax()]
-    best = history.loc[history["validation_loss"].idxmin()]
-    return {"best_epoch": int(best["epoch"]), "final_gap": float(last["validation_loss"] - last["train_loss"])}
+    best = history.loc[history["validation_color"].idxmin()]
+    return {"best_epoch": int(best["epoch"]), "final_gap": float(last["validation_color"] - last["train_color"])}

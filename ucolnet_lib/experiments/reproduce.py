@@ -42,6 +42,7 @@ from ucolnet_lib.evaluation.table import markdown, write_tables
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
 from ucolnet_lib.figures.make import make_figures
+from ucolnet_lib.metrics import overfitting
 from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import PROFILES, Recipe, recipe_for
 from ucolnet_lib.training import Run, train
@@ -141,6 +142,7 @@ def reproduce(
     rows = [row for name in ("controls", *MODELS) for row in json.loads(_rows_file(out, name).read_text(encoding="utf-8"))]
     results = {
         "rows": with_retention(rows),
+        "overfitting": {name: overfitting(run.history) for name, run in runs.items()},
         "profile": profile,
         "command": shlex.join(["ucolnet", *sys.argv[1:]]),
         "data": manifest,
@@ -160,7 +162,7 @@ def reproduce(
 def _train(name: str, recipe: Recipe, folder: Path, run: Run, progress: bool, say: Callable[[str], None]) -> None:
     # A run of the same recipe that was interrupted goes on; any other is in the way.
     same = (run.path / "recipe.json").is_file() and run.description.recipe == recipe
-    if not same or (run.path / "finished").exists():
+    if not same or run.finished:
         shutil.rmtree(run.path, ignore_errors=True)
     train(name, recipe, folder, run.path, resume=run.path.exists(), progress=progress, say=say)
 

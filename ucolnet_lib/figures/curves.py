@@ -28,9 +28,7 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         )
         for ax, (name, history) in zip(axes.flat, histories.items(), strict=False):
             color = COLORS.get(name, "black")
-            # The colour loss is what all models have in common, and what the best epoch is chosen by.
-            losses = {"train_color": "train_loss", "validation_color": "validation_loss"}
-            marks = overfitting(history[["epoch", *losses]].rename(columns=losses))
+            marks = overfitting(history)
             ax.plot(history["epoch"], history["train_color"], color=color, linestyle=":", label="training")
             ax.plot(history["epoch"], history["validation_color"], color=color, label="validation")
             best = history.loc[history["epoch"] == marks["best_epoch"], "validation_color"].iloc[0]

@@ -60,6 +60,8 @@ def train(
         say(f"{run.path} is finished: nothing to do.")
         return run
 
+    run.write_config(model.config)
+
     # Prepare. Accelerate finds the device, and moves model and batches to it.
     AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     accelerator = Accelerator(mixed_precision="bf16" if _use_bf16(recipe, say) else "no")
@@ -129,8 +131,7 @@ def train(
             if recipe.patience and epoch - best >= recipe.patience:
                 say(f"No better validation colour loss for {recipe.patience} epochs: stopping after epoch {epoch}.")
                 break
-    with write_beside(run.path / "finished") as file:
-        file.write_text(f"{len(rows)} epochs\n", encoding="utf-8")
+    run.finish()
     return run
 
 
@@ -178,7 +179,7 @@ def _find_start(run: Run, model_name: str, recipe: Recipe, data: str, resume: bo
     changed = [f"{key} ({found[key]}, now {wanted[key]})" for key in wanted if wanted[key] != found[key]]
     if changed:
         raise UcolnetError(f"{run.path} was begun with another {', '.join(changed)}. Choose another --out.")
-    if (run.path / "finished").exists():
+    if run.finished:
         return recipe.epochs
     state = run.state()
     if state is None:
@@ -223,7 +224,7 @@ def _save(run: Run, accelerator: Accelerator, model, epoch: int, terms: torch.Te
     """Weights and tables first, the state last: whatever a kill interrupts is done again from the state before."""
     plain = accelerator.unwrap_model(model)
     if is_best:
-        plain.save_pretrained(run.path)
+        plain.save_weights(run.path / "model.safetensors")
     plain.save_weights(run.path / "last.safetensors")
     run.append_steps(
         [dict(epoch=epoch, step=i, **dict(zip(LossTerms._fields, t, strict=True))) for i, t in enumerate(terms.tolist())],

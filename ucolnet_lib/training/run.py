@@ -6,6 +6,7 @@
     config.json          how to build the model again
     model.safetensors    the weights of the epoch with the best validation colour loss
     last.safetensors     the weights of the last epoch
+    finished             there when the run came to its end
     state/               what `--resume` needs; one folder an epoch, only the newest is kept
 """
 
@@ -40,6 +41,20 @@ class Run:
         content = {"model": model, "recipe": recipe.to_dict(), "data": data}
         with write_beside(self.path / "recipe.json") as file:
             file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def write_config(self, config: dict) -> None:
+        """Write config.json: with it, `models.load_model` builds the model again."""
+        with write_beside(self.path / "config.json") as file:
+            file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "finished").exists()
+
+    def finish(self) -> None:
+        with write_beside(self.path / "finished") as file:
+            file.write_text(f"{len(self.history)} epochs\n", encoding="utf-8")
 
     # History: one table, rewritten whole, since an epoch is one row.
 
