@@ -50,6 +50,15 @@ def chroma_statistics(split: CocoSplit, progress: bool = True) -> ChromaStatisti
     return ChromaStatistics(overall, by_class, split.split)
 
 
+def gray_picture(lightness: np.ndarray) -> np.ndarray:
+    """L alone: uint8 (H, W, 3) with a = b = 0, from float32 (H, W), 0-100."""
+    return _one_colour(lightness, np.zeros(2))
+
+
+def _one_colour(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
+    return with_chroma(lightness, np.reshape(ab, (1, 1, 2)).astype(np.float32))
+
+
 def control_pictures(
     rgb: np.ndarray, lab: np.ndarray, semantic_map: np.ndarray, statistics: ChromaStatistics
 ) -> dict[str, np.ndarray]:
@@ -60,16 +69,12 @@ def control_pictures(
         semantic_map: uint8 (H, W), classes 0..80; the oracle gives pixels of 255 (ignore) the overall mean.
     """
     lightness, ab = lab[..., 0], lab[..., 1:]
-
-    def one_colour(colour: np.ndarray) -> np.ndarray:
-        return with_chroma(lightness, np.reshape(colour, (1, 1, 2)).astype(np.float32))
-
     oracle = np.tile(statistics.overall, (IGNORE + 1, 1)).astype(np.float32)
     oracle[:NUM_CLASSES] = statistics.by_class
     return {
         "original": rgb,
-        "gray": one_colour(np.zeros(2)),
-        "mean_colour": one_colour(statistics.overall),
-        "image_mean": one_colour(ab.mean(axis=(0, 1), dtype=np.float64)),
+        "gray": gray_picture(lightness),
+        "mean_colour": _one_colour(lightness, statistics.overall),
+        "image_mean": _one_colour(lightness, ab.mean(axis=(0, 1), dtype=np.float64)),
         "class_oracle": with_chroma(lightness, oracle[semantic_map]),
     }

@@ -15,7 +15,7 @@ from torch import nn
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.data.coco import NUM_CLASSES, CocoSplit, Photograph
-from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures
+from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures, gray_picture
 from ucolnet_lib.evaluation.detection import recognised
 from ucolnet_lib.evaluation.detectors import Detector
 from ucolnet_lib.evaluation.stream import stream
@@ -132,7 +132,7 @@ def model_pictures(
         the semantic map, uint8 (H, W), or None when the model does not segment.
     """
     height, width = lightness.shape
-    gray = Image.fromarray(with_chroma(lightness, np.zeros((1, 1, 2), np.float32))[..., 0])
+    gray = Image.fromarray(gray_picture(lightness)[..., 0])
     small = np.asarray(gray.resize((size, size), Image.Resampling.BICUBIC))
     small = rgb8_to_lab(np.repeat(small[..., None], 3, axis=-1))[..., 0]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))

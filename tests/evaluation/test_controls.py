@@ -1,0 +1,78 @@
+"""The controls on pictures whose colours are known."""
+
+import numpy as np
+import pytest
+
+from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.data.coco import CocoSplit
+from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures
+
+RED, BLUE, SKY = (200, 40, 30), (30, 60, 190), (120, 170, 220)
+PERSON, CAR = 1, 3  # category and class
+
+
+def lab_of(*colours) -> np.ndarray:
+    return rgb8_to_lab(np.array([colours], np.uint8))[0]
+
+
+@pytest.fixture
+def folder(tmp_path, write_split, rectangle):
+    """Two photographs of different sizes: sky behind; a red person in one, a blue car in both, a crowd in one."""
+    first = np.full((10, 12, 3), SKY, np.uint8)
+    first[0:4, 0:5] = RED
+    first[6:8, 0:10] = BLUE
+    first[9:10, 0:12] = (255, 255, 0)  # the crowd
+    second = np.full((6, 5, 3), SKY, np.uint8)
+    second[0:3, 0:5] = BLUE
+    annotations = [
+        rectangle(1, PERSON, 0, 0, 5, 4),
+        rectangle(1, CAR, 0, 6, 10, 2),
+        rectangle(1, PERSON, 0, 9, 12, 1, crowd=True, size=(10, 12)),
+        rectangle(2, CAR, 0, 0, 5, 3),
+    ]
+    return write_split(tmp_path, {"000000000001.png": first, "000000000002.png": second}, annotations)
+
+
+def test_statistics_by_hand(folder):
+    statistics = chroma_statistics(CocoSplit(folder, "val2017"), progress=False)
+    red, blue, sky, yellow = lab_of(RED, BLUE, SKY, (255, 255, 0))[:, 1:]
+    pixels = {"red": 20, "blue": 20 + 15, "yellow": 12, "sky": 120 - 20 - 20 - 12 + 15}
+    overall = red * pixels["red"] + blue * pixels["blue"] + yellow * pixels["yellow"] + sky * pixels["sky"]
+    np.testing.assert_allclose(statistics.overall, overall / 150, rtol=1e-5)
+    np.testing.assert_allclose(statistics.by_class[[0, PERSON, CAR]], [sky, red, blue], rtol=1e-5)
+    np.testing.assert_allclose(statistics.by_class[80], statistics.overall)  # no toothbrush anywhere
+    assert statistics.split == "val2017"
+
+
+def test_pictures_by_hand(folder):
+    split = CocoSplit(folder, "val2017")
+    statistics = chroma_statistics(split, progress=False)
+    photo = split[0]
+    lab = rgb8_to_lab(photo.rgb)
+    pictures = control_pictures(photo.rgb, lab, photo.semantic_map, statistics)
+    assert tuple(pictures) == CONTROLS
+    for picture in pictures.values():
+        assert picture.shape == photo.rgb.shape and picture.dtype == np.uint8
+        # Full-resolution lightness in all of them, within what 8 bits allow.
+        assert np.abs(rgb8_to_lab(picture)[..., 0] - lab[..., 0]).max() < 0.5
+
+    np.testing.assert_array_equal(pictures["original"], photo.rgb)
+    assert (pictures["gray"] == pictures["gray"][..., :1]).all()
+    ab = {name: rgb8_to_lab(picture)[..., 1:] for name, picture in pictures.items()}
+    sky = (5, 11)  # bright enough, so no mean colour leaves the gamut here
+    np.testing.assert_allclose(ab["mean_colour"][sky], statistics.overall, atol=1)
+    np.testing.assert_allclose(ab["image_mean"][sky], lab[..., 1:].mean(axis=(0, 1)), atol=1)
+    # Each class has one colour here, so the oracle gives the photograph back, but for the crowd.
+    crowd = photo.semantic_map == 255
+    assert np.abs(pictures["class_oracle"][~crowd].astype(int) - photo.rgb[~crowd]).max() <= 2
+    np.testing.assert_array_equal(pictures["class_oracle"][crowd], pictures["mean_colour"][crowd])
+
+
+def test_a_photograph_of_one_pixel(write_split, tmp_path):
+    write_split(tmp_path, {"000000000001.png": np.full((1, 1, 3), RED, np.uint8)})
+    split = CocoSplit(tmp_path, "val2017")
+    photo = split[0]
+    statistics = chroma_statistics(split, progress=False)
+    pictures = control_pictures(photo.rgb, rgb8_to_lab(photo.rgb), photo.semantic_map, statistics)
+    np.testing.assert_array_equal(pictures["image_mean"], photo.rgb)
+    np.testing.assert_array_equal(pictures["class_oracle"], photo.rgb)
