@@ -27,6 +27,7 @@ NBVAL_COMMENT = re.compile(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)_\w+\s*$", re.MULTIL
 MAX_BYTES = 1_500_000
 MAX_SETUP_LINES = 6
 MAX_CELL_LINES = 12
+MAX_LINE = 100  # what a page of usual width shows without scrolling
 # Folders of a machine; the set-up cell's /content is Colab's own, the same for everybody.
 MACHINE_PATH = re.compile(r"/home/|/root/|/tmp/|/Users/|/var/folders/|\b[A-Za-z]:\\+(?:Users|Windows)", re.IGNORECASE)
 PROGRESS_BAR = re.compile(r"\d+%\|| ?\d+/\d+ \[\d+:\d\d|it/s|s/it|[█▏▎▍▌▋▊▉]")
@@ -142,6 +143,8 @@ def long_cells(notebook: Notebook) -> Faults:
         lines = cell.source.strip().splitlines()
         if len(lines) > MAX_CELL_LINES and not defines_class(cell.source):
             yield f"code cell {i}: {len(lines)} lines, at most {MAX_CELL_LINES} are read at a glance"
+        if max(map(len, lines), default=0) > MAX_LINE:
+            yield f"code cell {i}: a line is longer than {MAX_LINE} characters, and a page cuts it off"
 
 
 def defines_class(source: str) -> bool:
@@ -319,6 +322,13 @@ def test_a_long_cell_is_found_and_a_long_class_is_not(notebook):
     notebook.cells[2].source = "\n".join(["x = 1"] * 13)
     assert len(list(long_cells(notebook))) == 1
     notebook.cells[2].source = "!ls\nclass A:\n" + "\n".join(["    x = 1"] * 13)
+    assert list(long_cells(notebook)) == []
+
+
+def test_a_long_line_is_found(notebook):
+    notebook.cells[2].source = "x" * 101
+    assert len(list(long_cells(notebook))) == 1
+    notebook.cells[2].source = "x" * 100
     assert list(long_cells(notebook)) == []
 
 

@@ -74,7 +74,7 @@ def test_the_toy_world_is_drawn_once(scratch, monkeypatch):
 def test_the_toy_world_is_drawn_again_when_its_source_changes(scratch, monkeypatch):
     lesson = start()
     first = lesson.toy_world()
-    monkeypatch.setattr(setup, "_fingerprint", lambda *modules: "other")
+    monkeypatch.setattr(setup, "_fingerprint", lambda: "other")
     assert lesson.toy_world() != first
 
 

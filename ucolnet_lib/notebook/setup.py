@@ -20,7 +20,7 @@ import torch
 
 from ucolnet_lib import __version__
 from ucolnet_lib.common import UcolnetError, seed_everything
-from ucolnet_lib.data import toy, toy_shapes
+from ucolnet_lib.data import toy
 from ucolnet_lib.data.toy import draw_toy_world
 from ucolnet_lib.recipes import PROFILES, RECIPES, Profile, Recipe
 from ucolnet_lib.training import Run, train
@@ -58,7 +58,7 @@ class Lesson:
     def toy_world(self) -> Path:
         """The profile's toy world as a COCO folder: drawn at the first call, found again by later notebooks."""
         size, pixels = self.profile.scenes, self.profile.scene_size
-        out = self.folder / f"toy-{size}x{pixels}px-{_fingerprint(toy, toy_shapes)}"
+        out = self.folder / f"toy-{size}x{pixels}px-{_fingerprint()}"
         if not out.exists():
             # Two notebooks may draw at once: each draws into its own folder, and the first one to end gives its own.
             own = Path(tempfile.mkdtemp(prefix="drawing-", dir=self.folder))
@@ -113,9 +113,10 @@ def _scratch_folder() -> Path:
     return root / "runs" / "notebooks" if root else Path(tempfile.gettempdir()) / "ucolnet-notebooks"
 
 
-def _fingerprint(*modules) -> str:
-    """Eight digits that change when the source of the modules does: then what they made is made again."""
-    return hashlib.sha256(b"".join(Path(m.__file__).read_bytes() for m in modules)).hexdigest()[:8]
+def _fingerprint() -> str:
+    """Eight digits that change when the source of the toy world does: then it is drawn again."""
+    sources = sorted(Path(toy.__file__).parent.glob("toy*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def _be_silent(sentence: str) -> None:
