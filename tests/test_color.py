@@ -149,13 +149,15 @@ def test_no_more_chroma_is_lost_than_needed():
     assert np.mean(np.abs(rgb2lab(lab2rgb(more[:, None]))[:, 0] - more).max(axis=-1) > 0.01) > 0.99
 
 
-def test_lightness_beyond_its_range_is_clamped():
-    lab = torch.tensor([[-20.0, 30, 30], [120, -40, 10]]).T.reshape(1, 3, 1, 2)
+def test_lightness_beyond_its_range_is_black_or_white():
+    lab = torch.tensor([[-20.0, 30, 30], [-0.01, 0, 0], [120, -40, 10], [100.01, 0, 0]]).T.reshape(1, 3, 1, 4)
     rgb = lab_to_rgb(lab)[0, :, 0]
-    np.testing.assert_allclose(rgb, [[0, 1], [0, 1], [0, 1]], atol=2 / 255)
+    np.testing.assert_allclose(rgb, np.broadcast_to([0, 0, 1, 1], (3, 4)), atol=1e-3)
 
 
-HARD_COLOURS = [[0, 0, 0], [1, 1, 1], [0.04045, 0.04045, 0.04045], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]]
+HARD_COLOURS = [
+    [0, 0, 0], [1, 1, 1], [0.04045, 0.04045, 0.04045], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [-0.2, 0.5, 1.2],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("rgb", HARD_COLOURS)

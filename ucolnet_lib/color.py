@@ -14,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-L_MAX = 100.0
 AB_MAX = 110.0
 """The networks predict ab / AB_MAX in -1..1: the whole range of sRGB fits."""
 
@@ -88,12 +87,11 @@ def lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
     here a and b are multiplied by the largest factor in 0..1 that brings the colour inside.
 
     Args:
-        lab: float tensor (N, 3, H, W): L 0-100 (clamped), a and b in CIELAB units.
+        lab: float tensor (N, 3, H, W): L 0-100 (beyond it: black, white), a and b in CIELAB units.
     Returns:
         float tensor (N, 3, H, W), 0-1.
     """
     lightness, a, b = lab.unbind(dim=1)
-    lightness = lightness.clamp(0, L_MAX)
     with torch.no_grad():
         scale = _gamut_scale(lightness, a, b)
     linear = _lab_to_linear(lightness, scale * a, scale * b)
