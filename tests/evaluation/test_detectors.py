@@ -239,7 +239,9 @@ def test_ultralytics_is_kept_from_the_network_and_leaves_no_setting_behind():
         "import os; os.environ.pop('OMP_NUM_THREADS', None)\n"
         "from ucolnet_lib.evaluation.detectors import import_ultralytics; import_ultralytics()\n"
         "from ultralytics import utils; from ultralytics.utils.events import events\n"
-        "print(events.enabled, utils.AUTOINSTALL, utils.ONLINE, 'OMP_NUM_THREADS' in os.environ)"
+        "from PIL import Image\n"
+        "print(events.enabled, utils.AUTOINSTALL, utils.ONLINE, 'OMP_NUM_THREADS' in os.environ)\n"
+        "print(Image.open.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.split() == ["False"] * 4, done.stderr
+    assert done.stdout.split() == [*["False"] * 4, "PIL.Image"], done.stderr

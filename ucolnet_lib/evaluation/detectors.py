@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CLASS_NAMES
@@ -64,11 +65,11 @@ def open_detector(weights: str | Path, device: str | None = None) -> Detector:
 
 
 def import_ultralytics() -> None:
-    """Import ultralytics offline and silent, and leave the process's environment as it was otherwise."""
+    """Import ultralytics offline and silent, and leave the rest of the process as it was."""
     os.environ["YOLO_OFFLINE"] = "true"
     os.environ["YOLO_AUTOINSTALL"] = "false"
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    threads = os.environ.get("OMP_NUM_THREADS")
+    threads, open_image = os.environ.get("OMP_NUM_THREADS"), Image.open
     try:
         import ultralytics  # noqa: F401
         from ultralytics.utils.events import events
@@ -76,6 +77,8 @@ def import_ultralytics() -> None:
         raise UcolnetError(
             f'A YOLO detector needs the package ultralytics ({error}): pip install "ucolnet[yolo]"'
         ) from error
+    finally:
+        Image.open = open_image  # ultralytics' own one wants to install a package for each file that is no picture
     events.enabled = False
     if threads is None:  # ultralytics sets it to 1, for all processes started later
         os.environ.pop("OMP_NUM_THREADS", None)
