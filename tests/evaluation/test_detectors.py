@@ -143,6 +143,11 @@ def test_openvino_finds_what_ultralytics_finds_on_real_photographs(openvino_fold
     assert sum(len(f.scores) for f in found) > 40
 
 
+def test_the_precision_is_the_same_on_every_processor(openvino_folder):
+    # Left to itself, openvino takes bf16 where the processor has it, and other objects are recognised.
+    assert open_detector(openvino_folder)._network.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
 def test_the_first_inference_is_over_when_the_detector_is_open(openvino_folder):
     # Two threads that are openvino's first wait for each other for ever (2026.4).
     assert hasattr(open_detector(openvino_folder)._local, "request")

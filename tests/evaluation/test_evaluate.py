@@ -280,6 +280,11 @@ def test_upsampled_classes_equal_the_argmax_of_all_logits():
 # Retention.
 
 
+def test_retention_is_of_what_the_originals_gave_not_of_all_objects():
+    rows = [{"name": n, "objects": 10, "recognised": r} for n, r in (("m", 3), ("original", 4), ("none", None))]
+    assert [row["retention"] for row in with_retention(rows)] == [0.75, 1.0, None]
+
+
 def test_retention_without_the_originals_is_none(folder):
     rows = with_retention(model_run(folder).rows)
     assert [row["retention"] for row in rows] == [None, None]
