@@ -47,9 +47,10 @@ notebooks:
 	$(BIN)/python -m ucolnet_lib.notebook.execute $(ARGS)
 
 figures:
-	@echo "Makes the figures and tables in figures/ from saved results: about a minute."
+	@echo "Draws the figures and tables in figures/ from runs/reproduce: seconds, after a make reproduce."
 	$(READY)
-	$(BIN)/python -m ucolnet_lib.figures.make $(ARGS)
+	$(BIN)/ucolnet reproduce --profile toy --out runs/reproduce
+	$(BIN)/python -m ucolnet_lib.figures.make runs/reproduce figures
 
 bench:
 	@echo "Benchmarks: minutes. Close other programs; compare numbers of one run only."

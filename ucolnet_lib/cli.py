@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -71,7 +71,7 @@ def train(
     model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
     recipe: Annotated[str, typer.Option(help="paper, toy or smoke.")] = "toy",
     settings: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
 ) -> None:
@@ -81,7 +81,9 @@ def train(
 
     run = train_model(model, recipe_for(recipe, model, parse_settings(settings)), data, out, resume, say=typer.echo)
     last = run.history.iloc[-1]
-    typer.echo(f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {run.history['validation_color'].min():.4f}.")
+    typer.echo(
+        f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {run.history['validation_color'].min():.4f}."
+    )
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, str]:
@@ -119,10 +121,10 @@ def colorize(
 def reproduce(
     out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("runs/reproduce"),
     profile: Annotated[str, typer.Option(help="smoke (seconds), toy (minutes) or full (the paper, on a GPU).")] = "toy",
-    data: Annotated[Optional[Path], typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
-    detector: Annotated[Optional[Path], typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
     settings: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
     ] = None,
 ) -> None:
     """The paper's whole experiment: data, models, detector, evaluation, tables and figures."""

@@ -52,7 +52,19 @@ def test_results_have_every_row_and_field(first):
     names = [row["name"] for row in results["rows"]]
     controls = ["original", "gray", "mean_colour", "image_mean", "class_oracle"]
     assert names == controls + [n + suffix for n in MODELS for suffix in ("", "_full_lightness")]
-    fields = {"name", "kind", "seed", "objects", "recognised", "share", "retention", "rmse", "miou", "miou_objects", "colourfulness"}
+    fields = {
+        "name",
+        "kind",
+        "seed",
+        "objects",
+        "recognised",
+        "share",
+        "retention",
+        "rmse",
+        "miou",
+        "miou_objects",
+        "colourfulness",
+    }
     rmse = {"rgb_pooled", "rgb_mean", "ab_pooled", "ab_mean", "ab_euclid_pooled", "ab_euclid_mean", "ab_objects_pooled"}
     for row in results["rows"]:
         assert fields <= set(row) and set(row["rmse"]) == rmse

@@ -36,7 +36,9 @@ def run(tmp_path):
 def test_every_figure_is_written_and_listed(run, tmp_path):
     manifest = make_figures(run, tmp_path / "figures")
     files = {p.name for p in (tmp_path / "figures").iterdir()}
-    names = {f"{name}{suffix}" for name in ("loss-curves", "before-after", "lab-channels") for suffix in (".png", ".pdf")}
+    names = {
+        f"{name}{suffix}" for name in ("loss-curves", "before-after", "lab-channels") for suffix in (".png", ".pdf")
+    }
     assert files == names | {"table.md", "manifest.json"}
     assert set(manifest["figures"]) == names | {"table.md"}
     for name, entry in manifest["figures"].items():

@@ -12,7 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices
+from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.losses import LossTerms, create_loss
+from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import RECIPES, recipe_for
 from ucolnet_lib.training import Run, loop, train
 from ucolnet_lib.training.loop import learning_rate
@@ -54,7 +58,7 @@ def test_a_run_folder_holds_everything(toy, tmp_path):
 
 
 def test_training_learns(toy, tmp_path):
-    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=12, learning_rate=1e-2), toy, tmp_path / "run")
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=25, learning_rate=1e-2), toy, tmp_path / "run")
     color = run.history["train_color"]
     assert color.iloc[-1] < 0.8 * color.iloc[0]
 
@@ -74,6 +78,35 @@ def test_two_runs_are_equal_and_another_seed_is_not(toy, tmp_path):
     other, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2, seed=1), toy, tmp_path / "c")
     pd.testing.assert_frame_equal(untimed(first.history), untimed(second.history), check_exact=True)
     assert not np.allclose(first.history["train_loss"], other.history["train_loss"])
+
+
+def test_every_epoch_sees_other_crops(toy, tmp_path, monkeypatch):
+    plain, seen = loop.to_batch, []
+
+    def watching(rgb, semantic_map):
+        if torch.is_grad_enabled():
+            seen.append(rgb.float().mean().item())
+        return plain(rgb, semantic_map)
+
+    monkeypatch.setattr(loop, "to_batch", watching)
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=3), toy, tmp_path / "run")
+    assert len(set(seen)) == len(seen) == run.history["steps"].iloc[-1]
+
+
+def test_the_best_model_is_kept_not_the_last(toy, tmp_path):
+    # A rate far too high at the end of a step schedule: validation gets worse after its best epoch.
+    recipe = TINY.replace(epochs=8, optimizer="sgd", schedule="step", learning_rate=2.0)
+    run, _ = quiet_train("ucolnet_v3_no_segmentation", recipe, toy, tmp_path / "run")
+    history = run.history
+    best = history["validation_color"].idxmin()
+    assert best < len(history) - 1, "this test needs a run whose last epoch is not its best"
+    split = CocoSplit(toy, "train2017")
+    _, validation = split_indices(split, recipe.validation_share, recipe.limit)
+    loader = create_loader(PhotographCrops(split, validation, recipe.size), recipe.batch_size)
+    loss = create_loss("ucolnet_v3_no_segmentation", recipe.alpha, recipe.alpha_value)
+    for name, row in (("model.safetensors", best), ("last.safetensors", len(history) - 1)):
+        terms = LossTerms(*loop.validate(load_model(run.path / name), loss, loader))
+        assert terms.color.item() == pytest.approx(history["validation_color"][row], rel=1e-4)
 
 
 CHILD = """

@@ -16,6 +16,7 @@ Everything lies under one folder:
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -37,7 +38,13 @@ from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.show import color_semantic_map
 from ucolnet_lib.data.toy import draw_toy_world
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
-from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model, model_pictures, with_retention
+from ucolnet_lib.evaluation.evaluate import (
+    Evaluation,
+    evaluate_controls,
+    evaluate_model,
+    model_pictures,
+    with_retention,
+)
 from ucolnet_lib.evaluation.table import markdown, write_tables
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
@@ -135,11 +142,15 @@ def reproduce(
         inputs = {**judged, "weights": sha256(run.path / "model.safetensors"), "size": recipes[name].size}
         steps.do(
             f"evaluate-{name}", _rows_file(out, name), inputs,
-            lambda name=name, run=run: _write_rows(out, name, _evaluate(name, recipes[name], run, folder, referee, progress)),
+            lambda name=name: _write_rows(
+                out, name, _evaluate(name, recipes[name], runs[name], folder, referee, progress)
+            ),
         )  # fmt: skip
 
     # 5. Tables and figures: cheap, made each time.
-    rows = [row for name in ("controls", *MODELS) for row in json.loads(_rows_file(out, name).read_text(encoding="utf-8"))]
+    rows = [
+        row for name in ("controls", *MODELS) for row in json.loads(_rows_file(out, name).read_text(encoding="utf-8"))
+    ]
     results = {
         "rows": with_retention(rows),
         "overfitting": {name: overfitting(run.history) for name, run in runs.items()},
@@ -197,21 +208,27 @@ def _write_pictures(out: Path, runs: dict[str, Run], recipes: dict[str, Recipe],
                 _, row[name], semantic_map = model_pictures(model, lightness, recipes[name].size)
                 if name == "ucolnet_v3":
                     v3_classes = color_semantic_map(semantic_map)
-            row |= {"truth": photo.rgb, "v3's classes": v3_classes, "true classes": color_semantic_map(photo.semantic_map)}
+            row |= {
+                "truth": photo.rgb,
+                "v3's classes": v3_classes,
+                "true classes": color_semantic_map(photo.semantic_map),
+            }
             (pictures / f"{number}").mkdir(parents=True)
             for column, (name, picture) in enumerate(row.items()):
                 Image.fromarray(picture).save(pictures / f"{number}" / f"{column:02d}-{name}.png")
 
 
 def _plan(out: Path, profile: str, data, detector, recipes: dict[str, Recipe]) -> str:
-    first = next(iter(recipes.values()))
-    size = PROFILES[profile]
+    recipe, size = next(iter(recipes.values())), PROFILES[profile]
+    scenes = f"the toy world, {size.scenes} scenes of {size.scene_size} px"
+    own = f"YOLOv8n, trained on the toy scenes for {size.detector_epochs} epochs"
     return (
         f"The paper's experiment, profile {profile}, into {out}:\n"
-        f"  data      {data if data is not None else f'the toy world, {size.scenes} scenes of {size.scene_size} px'}\n"
+        f"  data      {scenes if data is None else data}\n"
         f"  models    {', '.join(recipes)}\n"
-        f"  recipe    {first.name}: {first.size} px, width {first.width}, {first.epochs} epochs, batch {first.batch_size}\n"
-        f"  detector  {detector if detector is not None else f'YOLOv8n, trained on the toy scenes for {size.detector_epochs} epochs'}"
+        f"  recipe    {recipe.name}: {recipe.size} px, width {recipe.width}, {recipe.epochs} epochs, "
+        f"batch {recipe.batch_size}\n"
+        f"  detector  {own if detector is None else detector}"
     )
 
 
@@ -238,6 +255,6 @@ def _summary(rows: list[dict], out: Path, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _hardware() -> dict[str, str | int]:
+def _hardware() -> dict[str, str | int | None]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"machine": platform.machine(), "system": platform.system(), "threads": torch.get_num_threads(), "gpu": gpu}
+    return {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "gpu": gpu}

@@ -43,7 +43,9 @@ def make_figures(run: str | Path, out: str | Path) -> dict:
     made: dict[Path, str] = {}
     curves = loss_curves({name: pd.read_csv(file) for name, file in histories.items()})
     made |= dict.fromkeys(save(curves, out / "loss-curves"), "NAME-SEED/history.csv")
-    made |= dict.fromkeys(save(picture_grid(grid, [LABELS.get(n, n) for n in names]), out / "before-after"), "pictures/")
+    made |= dict.fromkeys(
+        save(picture_grid(grid, [LABELS.get(n, n) for n in names]), out / "before-after"), "pictures/"
+    )
     truth = grid[0][names.index("truth")]
     made |= dict.fromkeys(save(lab_channels(truth), out / "lab-channels"), "pictures/")
     with write_beside(out / "table.md") as file:

@@ -220,14 +220,19 @@ def _history_row(epoch, terms, validation_terms, rate, steps, seconds, images) -
     return row | {"learning_rate": rate, "seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
 
 
-def _save(run: Run, accelerator: Accelerator, model, epoch: int, terms: torch.Tensor, rows: list[dict], is_best: bool) -> None:
+def _save(
+    run: Run, accelerator: Accelerator, model, epoch: int, terms: torch.Tensor, rows: list[dict], is_best: bool
+) -> None:
     """Weights and tables first, the state last: whatever a kill interrupts is done again from the state before."""
     plain = accelerator.unwrap_model(model)
     if is_best:
         plain.save_weights(run.path / "model.safetensors")
     plain.save_weights(run.path / "last.safetensors")
     run.append_steps(
-        [dict(epoch=epoch, step=i, **dict(zip(LossTerms._fields, t, strict=True))) for i, t in enumerate(terms.tolist())],
+        [
+            dict(epoch=epoch, step=i, **dict(zip(LossTerms._fields, t, strict=True)))
+            for i, t in enumerate(terms.tolist())
+        ],
         first=epoch == 1,
     )
     run.write_history(rows)
