@@ -26,7 +26,7 @@ install:
 
 reproduce:
 	@echo "The paper's experiment, profile $(PROFILE): draws scenes, trains six models and a detector, evaluates them."
-	@echo "On 2 cores without a GPU: smoke 1 minute, toy 12 minutes, full (on COCO) needs a GPU. Installation comes first if missing."
+	@echo "On 2 cores without a GPU: smoke 1 minute, toy 10 minutes, full (on COCO) needs a GPU. Installation comes first if missing."
 	$(READY)
 	$(BIN)/ucolnet reproduce --profile $(PROFILE) $(ARGS)
 
