@@ -6,6 +6,7 @@ import pytest
 
 from ucolnet_lib.data.coco import CLASS_NAMES, CocoSplit
 from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.evaluation.detectors import open_detector
 from ucolnet_lib.evaluation.toy_detector import _write_yolo_folder, train_toy_detector
 
 
@@ -37,9 +38,6 @@ def test_labels_are_the_boxes_of_the_annotations(toy, tmp_path):
 
 
 def test_it_trains_and_leaves_only_the_weights(toy, tmp_path):
-    pytest.importorskip("ultralytics")
-    from ucolnet_lib.evaluation.detectors import open_detector
-
     weights = train_toy_detector(toy, tmp_path / "detector.pt", size=64, epochs=1)
     assert [p.name for p in tmp_path.iterdir()] == ["detector.pt"]
     detector = open_detector(weights)

@@ -10,8 +10,6 @@ from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.experiments.reproduce import reproduce
 from ucolnet_lib.recipes import PROFILES, Profile
 
-pytest.importorskip("ultralytics")
-
 MODELS = ("iizuka_no_classes", "ucolnet_v3")
 SETTINGS = {"epochs": "1", "size": "16", "batch_size": "4", "precision": "fp32"}
 

@@ -72,13 +72,15 @@ def import_ultralytics() -> None:
     threads, open_image = os.environ.get("OMP_NUM_THREADS"), Image.open
     try:
         import ultralytics  # noqa: F401
+        from ultralytics.utils import patches
         from ultralytics.utils.events import events
     except ImportError as error:
         raise UcolnetError(
             f'A YOLO detector needs the package ultralytics ({error}): pip install "ucolnet[yolo]"'
         ) from error
-    finally:
-        Image.open = open_image  # ultralytics' own one wants to install a package for each file that is no picture
+    # Ultralytics' own Image.open wants to install a package for each file that is no picture: PIL's comes back. Newer
+    # releases keep it under this name, also where somebody else imported ultralytics before us.
+    Image.open = getattr(patches, "_image_open", open_image)
     events.enabled = False
     if threads is None:  # ultralytics sets it to 1, for all processes started later
         os.environ.pop("OMP_NUM_THREADS", None)

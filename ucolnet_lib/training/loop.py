@@ -56,7 +56,7 @@ def train(
     model = build_model(model_name, recipe)
     split = CocoSplit(data, "train2017")
     done = _find_start(run, model_name, recipe, str(Path(data)), resume, say)
-    if done >= recipe.epochs:
+    if run.finished:
         say(f"{run.path} is finished: nothing to do.")
         return run
 
@@ -96,6 +96,10 @@ def train(
     )  # fmt: skip
     with bar:
         for epoch in range(done + 1, recipe.epochs + 1):
+            # Asked before an epoch, not after: so a run that was killed just then stops at the same epoch.
+            if recipe.patience and rows and epoch - 1 - _best_epoch(rows) >= recipe.patience:
+                say(f"No better validation colour loss for {recipe.patience} epochs: stopping after epoch {epoch - 1}.")
+                break
             # Every epoch has its own seed, so an epoch that is done again after a kill comes out the same.
             seed_everything(recipe.seed * 100_003 + epoch)
             sampler.epoch = epoch
@@ -126,11 +130,7 @@ def train(
                 )
             rows.append(_history_row(epoch, terms, validation_terms, rate, steps_per_epoch, seconds, images))
             bar.set_postfix(validation_color=f"{rows[-1]['validation_color']:.4f}")
-            best = min(rows, key=lambda row: row["validation_color"])["epoch"]
-            _save(run, accelerator, model, epoch, terms, rows, is_best=best == epoch)
-            if recipe.patience and epoch - best >= recipe.patience:
-                say(f"No better validation colour loss for {recipe.patience} epochs: stopping after epoch {epoch}.")
-                break
+            _save(run, accelerator, model, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
     run.finish()
     return run
 
@@ -179,13 +179,14 @@ def _find_start(run: Run, model_name: str, recipe: Recipe, data: str, resume: bo
     changed = [f"{key} ({found[key]}, now {wanted[key]})" for key in wanted if wanted[key] != found[key]]
     if changed:
         raise UcolnetError(f"{run.path} was begun with another {', '.join(changed)}. Choose another --out.")
-    if run.finished:
-        return recipe.epochs
     state = run.state()
-    if state is None:
+    if state is None and not run.finished:
         say(f"{run.path} has no whole epoch to go on from: starting anew.")
-        return 0
-    return state[0]
+    return state[0] if state else 0
+
+
+def _best_epoch(rows: list[dict]) -> int:
+    return min(rows, key=lambda row: row["validation_color"])["epoch"]
 
 
 def _use_bf16(recipe: Recipe, say: Callable[[str], None]) -> bool:
