@@ -32,7 +32,7 @@ def main() -> None:
         typer.echo(f"ucolnet: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        typer.echo("ucolnet: interrupted. Call the same command again to go on (ucolnet train: with --resume).", err=True)
+        typer.echo("ucolnet: interrupted. Call the same command again to go on (train: with --resume).", err=True)
         raise SystemExit(130) from None
 
 
