@@ -7,8 +7,18 @@ import torch
 from skimage.color import rgb2lab
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.metrics import RMSE_NAMES, ConfusionMatrix, colourfulness, image_errors, overfitting, rmse
+from ucolnet_lib.metrics import (
+    RMSE_NAMES,
+    ConfusionMatrix,
+    class_errors,
+    colourfulness,
+    image_errors,
+    overfitting,
+    rmse,
+    squared_ab_error,
+)
 
 
 @pytest.fixture
@@ -29,6 +39,22 @@ def rng():
 
 
 # RMSE.
+
+
+def test_errors_class_by_class_add_up_to_the_picture():
+    random = np.random.default_rng(0)
+    picture, truth = random.integers(0, 256, (2, 9, 7, 3), np.uint8)
+    semantic_map = random.choice([0, 3, 80, 255], (9, 7)).astype(np.uint8)
+    squared = squared_ab_error(picture, rgb8_to_lab(truth))
+    classes = class_errors(squared, semantic_map)
+    assert [entry["class"] for entry in classes] == [0, 3, 80, 255]
+    theirs = np.square(rgb2lab(picture)[..., 1:] - rgb2lab(truth)[..., 1:]).sum(axis=-1)
+    for entry in classes:
+        here = semantic_map == entry["class"]
+        assert entry["class_pixels"] == here.sum()
+        assert entry["class_ab_squared"] == pytest.approx(theirs[here].sum(), rel=1e-3)
+    whole = image_errors(picture, truth, semantic_map)
+    assert sum(entry["class_ab_squared"] for entry in classes) == pytest.approx(whole["ab_squared"], rel=1e-6)
 
 
 def test_rmse_in_all_definitions_equals_numpy_with_scikit_image(triples):
@@ -63,10 +89,9 @@ def test_a_table_and_a_list_give_the_same(triples):
 
 
 def test_lab_given_or_not_gives_the_same(triples):
-    from ucolnet_lib.color import rgb8_to_lab
-
     picture, truth, semantic_map = (part[1] for part in triples)
-    assert image_errors(picture, truth, semantic_map, rgb8_to_lab(truth)) == image_errors(picture, truth, semantic_map)
+    squared = squared_ab_error(picture, rgb8_to_lab(truth))
+    assert image_errors(picture, truth, semantic_map, squared) == image_errors(picture, truth, semantic_map)
 
 
 def test_equal_pictures_have_no_error(triples):

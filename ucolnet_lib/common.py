@@ -12,6 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+BACKGROUND = 0
+"""The class of a pixel that shows no object."""
+
+IGNORE_INDEX = 255
+"""The label of a pixel that counts for nothing: crowds, and photographs that nobody annotated."""
+
 
 class UcolnetError(Exception):
     """A mistake that the person at the keyboard can mend.

@@ -13,10 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ucolnet_lib.color import rgb8_to_lab
-from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX, UcolnetError
 
-BACKGROUND = 0
-IGNORE = 255
 RMSE_NAMES = (
     "rgb_pooled",
     "rgb_mean",
@@ -28,15 +26,25 @@ RMSE_NAMES = (
 )
 
 
+def squared_ab_error(picture: np.ndarray, truth_lab: np.ndarray) -> np.ndarray:
+    """Squared distance in the ab plane at each pixel, CIELAB units: float32 (H, W).
+
+    Args:
+        picture: uint8 (H, W, 3), RGB 0-255; truth_lab: `rgb8_to_lab` of the truth.
+    """
+    lab = rgb8_to_lab(picture)
+    return (lab[..., 1] - truth_lab[..., 1]) ** 2 + (lab[..., 2] - truth_lab[..., 2]) ** 2
+
+
 def image_errors(
-    picture: np.ndarray, truth: np.ndarray, semantic_map: np.ndarray, truth_lab: np.ndarray | None = None
+    picture: np.ndarray, truth: np.ndarray, semantic_map: np.ndarray, squared_ab: np.ndarray | None = None
 ) -> dict[str, float]:
     """Sums of errors of one picture, from which `rmse` computes a whole set's RMSE.
 
     Args:
         picture, truth: uint8 (H, W, 3), RGB 0-255.
         semantic_map: uint8 (H, W) of the truth; the pixels of objects are those of class 1..80.
-        truth_lab: `rgb8_to_lab(truth)`, where the caller has it already.
+        squared_ab: `squared_ab_error` of the two, where the caller has it already.
     Returns:
         `pixels`, `object_pixels`: counts;
         `rgb_squared`: sum of squared errors over pixels and the three channels, 0-255;
@@ -47,10 +55,8 @@ def image_errors(
         raise ValueError(
             f"picture {picture.shape}, truth {truth.shape}, semantic map {semantic_map.shape}: sizes differ"
         )
-    truth_lab = rgb8_to_lab(truth) if truth_lab is None else truth_lab
-    lab = rgb8_to_lab(picture)
-    squared = (lab[..., 1] - truth_lab[..., 1]) ** 2 + (lab[..., 2] - truth_lab[..., 2]) ** 2
-    objects = (semantic_map != BACKGROUND) & (semantic_map != IGNORE)
+    squared = squared_ab_error(picture, rgb8_to_lab(truth)) if squared_ab is None else squared_ab
+    objects = (semantic_map != BACKGROUND) & (semantic_map != IGNORE_INDEX)
     return {
         "pixels": int(semantic_map.size),
         "object_pixels": int(np.count_nonzero(objects)),
@@ -59,6 +65,23 @@ def image_errors(
         "ab_objects_squared": float((squared * objects).sum(dtype=np.float64)),
         "ab_distance": float(np.sqrt(squared).sum(dtype=np.float64)),
     }
+
+
+def class_errors(squared_ab: np.ndarray, semantic_map: np.ndarray) -> list[dict[str, float]]:
+    """The ab error of one picture, class by class.
+
+    Args:
+        squared_ab: (H, W), from `squared_ab_error`; semantic_map: uint8 (H, W).
+    Returns:
+        for each class of the picture, 255 (ignore) among them: `class`, `class_pixels`, and `class_ab_squared`, the
+        sum of squared errors over its pixels and the two channels.
+    """
+    pixels = np.bincount(semantic_map.ravel())
+    sums = np.bincount(semantic_map.ravel(), squared_ab.ravel())
+    return [
+        {"class": int(i), "class_pixels": int(pixels[i]), "class_ab_squared": float(sums[i])}
+        for i in np.flatnonzero(pixels)
+    ]
 
 
 def _sum_of_squares(picture: np.ndarray, truth: np.ndarray) -> int:
@@ -110,7 +133,7 @@ def colourfulness(picture: np.ndarray) -> float:
 
 
 class ConfusionMatrix:
-    """Counts of (true class, predicted class) over a whole set of semantic maps; pixels of `IGNORE` are left out.
+    """Counts of (true class, predicted class) over a whole set of semantic maps; pixels of `IGNORE_INDEX` are left out.
 
     `counts` is int64 (classes, classes), rows are the truth.
     """
@@ -121,7 +144,7 @@ class ConfusionMatrix:
     def add(self, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Add semantic maps of one shape: `truth` holds 0..classes-1 or 255, `prediction` 0..classes-1."""
         classes = len(self.counts)
-        known = truth != IGNORE
+        known = truth != IGNORE_INDEX
         pairs = truth[known].astype(np.int32) * classes + prediction[known]
         self.counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 

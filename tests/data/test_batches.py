@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
+from ucolnet_lib.common import IGNORE_INDEX
 from ucolnet_lib.data import batches
 from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices, to_batch
-from ucolnet_lib.data.coco import CATEGORY_OF_CLASS, IGNORE, CocoSplit, Photograph
+from ucolnet_lib.data.coco import CATEGORY_OF_CLASS, CocoSplit, Photograph
 
 
 class Photographs:
@@ -34,7 +35,7 @@ class Photographs:
 
 
 PALETTE = np.array([[20, 20, 20], [230, 30, 30], [30, 220, 30], [40, 60, 230], [240, 230, 40]], np.uint8)
-LABELS = np.array([0, 7, 31, 80, IGNORE], np.uint8)
+LABELS = np.array([0, 7, 31, 80, IGNORE_INDEX], np.uint8)
 
 
 def scene(height=90, width=120) -> tuple[np.ndarray, np.ndarray]:
@@ -209,13 +210,13 @@ def test_pictures_of_any_size(shape, crop_area):
 def test_ignore_and_classes_survive_resizing():
     """Nearest neighbour: between class 0 and 255 lies no class 128."""
     semantic_map = np.zeros((300, 300), np.uint8)
-    semantic_map[:, 150:] = IGNORE
+    semantic_map[:, 150:] = IGNORE_INDEX
     semantic_map[::2, ::2] = 80
     dataset = crops(photos=[(np.zeros((300, 300, 3), np.uint8), semantic_map)])
     for epoch in range(10):
         found = dataset[epoch, 0][1]
-        assert set(np.unique(found)) <= {0, 80, IGNORE}
-        assert 0.1 < np.mean(found == IGNORE) < 0.7
+        assert set(np.unique(found)) <= {0, 80, IGNORE_INDEX}
+        assert 0.1 < np.mean(found == IGNORE_INDEX) < 0.7
 
 
 def test_small_photographs_are_kept_as_they_are():
@@ -332,5 +333,5 @@ def test_classes_of_the_sample_after_cropping(sample):
     dataset = PhotographCrops(split, list(range(0, 518, 40)), 64, 0.5)
     rgb, semantic_map = next(iter(create_loader(dataset, len(dataset))))
     labels = set(semantic_map.unique().tolist())
-    assert labels <= {*range(81), IGNORE} and len(labels) > 10
+    assert labels <= {*range(81), IGNORE_INDEX} and len(labels) > 10
     assert rgb.float().std() > 30

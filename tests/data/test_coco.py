@@ -10,14 +10,12 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.draw import polygon2mask
 from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights
 
-from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX, UcolnetError
 from ucolnet_lib.data.coco import (
-    BACKGROUND,
     CATEGORIES,
     CATEGORY_OF_CLASS,
     CLASS_NAMES,
     CLASS_OF_CATEGORY,
-    IGNORE,
     NUM_CLASSES,
     CocoSplit,
     read_rgb,
@@ -102,7 +100,7 @@ def test_an_object_in_a_crowd_keeps_its_class_and_the_rest_is_ignored(
     crowd = rectangle(7, 1, *(wide if crowd_is_larger else narrow), crowd=True, size=(8, 12))
     thing = rectangle(7, 1, *(narrow if crowd_is_larger else wide))
     expected = np.zeros((8, 12), np.uint8)
-    expected[1:7, 1:11] = IGNORE if crowd_is_larger else PERSON
+    expected[1:7, 1:11] = IGNORE_INDEX if crowd_is_larger else PERSON
     expected[2:5, 4:7] = PERSON
     assert np.array_equal(one(write_split, tmp_path, [crowd, thing] if last == "object" else [thing, crowd]), expected)
 
@@ -129,7 +127,7 @@ def test_listed_without_objects_is_background_and_unlisted_is_ignored(write_spli
     assert len(split) == 3 and split.ids == [7, 8, 9]
     assert [p.id for p in split] == [7, 8, 9] and [p.path.name[9:12] for p in split] == ["007", "008", "009"]
     assert (split[0].semantic_map == BACKGROUND).all() and split.objects(0) == []
-    assert (split[1].semantic_map == IGNORE).all() and split.objects(1) == []
+    assert (split[1].semantic_map == IGNORE_INDEX).all() and split.objects(1) == []
     assert split[1].semantic_map.shape == (8, 12)
     assert set(np.unique(split[2].semantic_map)) == {BACKGROUND, PERSON}
 
@@ -155,7 +153,7 @@ def test_every_photograph_has_an_id_of_its_own(write_split, tmp_path):
 def test_a_folder_of_photographs_alone(write_split, tmp_path):
     root = write_split(tmp_path, {"a.png": GRAY, "b.png": GRAY}, unlisted=["a.png", "b.png"])
     split = CocoSplit(root, "val2017")
-    assert split.ids == [1, 2] and all((photo.semantic_map == IGNORE).all() for photo in split)
+    assert split.ids == [1, 2] and all((photo.semantic_map == IGNORE_INDEX).all() for photo in split)
 
 
 def test_ids_are_not_collected_anew_at_each_access(write_split, tmp_path):
@@ -388,7 +386,7 @@ def test_semantic_maps_of_the_sample_against_another_rasterisation(sample, split
         expected = np.zeros(shape, int)
         annotations = photos.coco.imgToAnns[photo.id]
         for a in [a for a in annotations if a["iscrowd"]]:
-            expected[raster(a["segmentation"], shape)] = IGNORE
+            expected[raster(a["segmentation"], shape)] = IGNORE_INDEX
         for a in sorted((a for a in annotations if not a["iscrowd"]), key=lambda a: a["area"], reverse=True):
             assert isinstance(a["segmentation"], list), "choose another photograph: this one has a compressed RLE"
             expected[raster(a["segmentation"], shape)] = sorted(CATEGORIES).index(a["category_id"]) + 1

@@ -11,8 +11,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 from skimage.color import rgb2lab
 
-from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.data.coco import CATEGORIES, CLASS_NAMES, IGNORE, CocoSplit
+from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
+from ucolnet_lib.data.coco import CATEGORIES, CLASS_NAMES, CocoSplit
 from ucolnet_lib.data.toy import ANY_COLOUR, KINDS, TWO_COLOURS, draw_scene, draw_toy_world
 
 SPLITS = ("train2017", "val2017")
@@ -37,7 +37,7 @@ def _pixels(split: CocoSplit) -> tuple[np.ndarray, np.ndarray]:
     photos = [split[i] for i in range(len(split))]
     lab = np.concatenate([rgb2lab(p.rgb).reshape(-1, 3) for p in photos])
     classes = np.concatenate([p.semantic_map.ravel() for p in photos])
-    return lab[classes != IGNORE], classes[classes != IGNORE]
+    return lab[classes != IGNORE_INDEX], classes[classes != IGNORE_INDEX]
 
 
 def _mean_ab(key: np.ndarray, ab: np.ndarray, size: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def test_lightness_varies_within_each_category(worlds):
     for i in range(len(split)):
         photo = split[i]
         level = rgb2lab(photo.rgb)[..., 0]
-        for label in set(np.unique(photo.semantic_map)) - {0, IGNORE}:
+        for label in set(np.unique(photo.semantic_map)) - {0, IGNORE_INDEX}:
             lightness[CLASS_NAMES[label]].append(level[photo.semantic_map == label].mean())
     spread = {name: np.std(values) for name, values in lightness.items()}
     assert min(spread.values()) > 6, spread

@@ -16,7 +16,7 @@ from ucolnet_lib.recipes import PROFILES, Profile
 def scratch(tmp_path, monkeypatch):
     """A scratch folder of its own, and a toy world of three scenes."""
     monkeypatch.setattr(setup, "_scratch_folder", lambda: tmp_path)
-    tiny = Profile(recipe="smoke", scenes=6, scene_size=32, detector_epochs=1)
+    tiny = Profile(recipe="smoke", study_recipe="smoke", scenes=6, scene_size=32, detector_epochs=1)
     monkeypatch.setattr(setup, "PROFILES", PROFILES | {"smoke": tiny})
     monkeypatch.setenv("UCOLNET_PROFILE", "smoke")
     return tmp_path
@@ -74,7 +74,7 @@ def test_the_toy_world_is_drawn_once(scratch, monkeypatch):
 def test_the_toy_world_is_drawn_again_when_its_source_changes(scratch, monkeypatch):
     lesson = start()
     first = lesson.toy_world()
-    monkeypatch.setattr(setup, "_fingerprint", lambda: "other")
+    monkeypatch.setattr(setup, "toy_fingerprint", lambda: "other")
     assert lesson.toy_world() != first
 
 

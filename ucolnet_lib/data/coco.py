@@ -17,10 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools.coco import COCO
 
-from ucolnet_lib.common import UcolnetError
-
-BACKGROUND = 0
-IGNORE = 255
+from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
 
 # COCO's ids run from 1 to 90 with ten left out; a class index is the place in this table plus one.
 CATEGORIES: dict[int, str] = {
@@ -157,7 +154,7 @@ class CocoSplit:
 
     def _semantic_map(self, image_id: int, path: Path, shape: tuple[int, int], listed: bool) -> np.ndarray:
         if not listed:
-            return np.full(shape, IGNORE, np.uint8)
+            return np.full(shape, IGNORE_INDEX, np.uint8)
         image = self.coco.imgs[image_id]
         if (image["height"], image["width"]) != shape:
             raise UcolnetError(
@@ -172,7 +169,7 @@ class CocoSplit:
             if not a["segmentation"]:
                 continue
             mask = self.coco.annToMask(a).astype(bool)
-            semantic_map[mask] = IGNORE if a.get("iscrowd", 0) else CLASS_OF_CATEGORY[a["category_id"]]
+            semantic_map[mask] = IGNORE_INDEX if a.get("iscrowd", 0) else CLASS_OF_CATEGORY[a["category_id"]]
         return semantic_map
 
 

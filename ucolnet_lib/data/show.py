@@ -6,7 +6,8 @@ import colorsys
 
 import numpy as np
 
-from ucolnet_lib.data.coco import BACKGROUND, IGNORE, NUM_CLASSES
+from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX
+from ucolnet_lib.data.coco import NUM_CLASSES
 
 
 def class_colors() -> np.ndarray:
@@ -16,7 +17,7 @@ def class_colors() -> np.ndarray:
         # The golden ratio spreads the hues of neighbouring classes far apart.
         hue, value = label * 0.618034 % 1, (0.95, 0.75, 0.55)[label % 3]
         colors[label] = np.round(np.array(colorsys.hsv_to_rgb(hue, 0.75, value)) * 255)
-    colors[BACKGROUND], colors[IGNORE] = (40, 40, 40), (255, 255, 255)
+    colors[BACKGROUND], colors[IGNORE_INDEX] = (40, 40, 40), (255, 255, 255)
     return colors
 
 

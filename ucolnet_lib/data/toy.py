@@ -14,6 +14,7 @@ What it asks of a colorizer, and what a test holds fixed (tests/data/test_toy.py
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,6 +128,12 @@ def draw_toy_world(out: Path, scenes: int = 1000, size: int = 128, seed: int = 0
                     json.dumps(_draw_split(folder / split, ids, size, seed, bar)), encoding="utf-8"
                 )
     return out
+
+
+def toy_fingerprint() -> str:
+    """Eight digits that change when the source of the toy world does: then it is to be drawn again."""
+    sources = sorted(Path(__file__).parent.glob("toy*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def _draw_split(folder: Path, ids: range, size: int, seed: int, bar: tqdm) -> dict:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.colorizer import with_chroma
-from ucolnet_lib.data.coco import IGNORE, NUM_CLASSES, CocoSplit
+from ucolnet_lib.common import IGNORE_INDEX
+from ucolnet_lib.data.coco import NUM_CLASSES, CocoSplit
 from ucolnet_lib.evaluation.stream import stream
 
 CONTROLS = ("original", "gray", "mean_colour", "image_mean", "class_oracle")
@@ -36,11 +37,11 @@ def chroma_statistics(split: CocoSplit, progress: bool = True) -> ChromaStatisti
         photo = split[index]
         lab = rgb8_to_lab(photo.rgb)
         classes = photo.semantic_map.ravel()
-        count = np.bincount(classes, minlength=IGNORE + 1)
-        a, b = (np.bincount(classes, lab[..., channel].ravel(), minlength=IGNORE + 1) for channel in (1, 2))
+        count = np.bincount(classes, minlength=IGNORE_INDEX + 1)
+        a, b = (np.bincount(classes, lab[..., channel].ravel(), minlength=IGNORE_INDEX + 1) for channel in (1, 2))
         return np.stack((count, a, b), axis=-1)
 
-    total = np.zeros((IGNORE + 1, 3))
+    total = np.zeros((IGNORE_INDEX + 1, 3))
     for part in stream(sums, len(split), f"colours of {split.split}", progress):
         total += part
     overall = total[:, 1:].sum(axis=0) / total[:, 0].sum()
@@ -69,7 +70,7 @@ def control_pictures(
         semantic_map: uint8 (H, W), classes 0..80; the oracle gives pixels of 255 (ignore) the overall mean.
     """
     lightness, ab = lab[..., 0], lab[..., 1:]
-    oracle = np.tile(statistics.overall, (IGNORE + 1, 1)).astype(np.float32)
+    oracle = np.tile(statistics.overall, (IGNORE_INDEX + 1, 1)).astype(np.float32)
     oracle[:NUM_CLASSES] = statistics.by_class
     return {
         "original": rgb,

@@ -19,7 +19,7 @@ from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control
 from ucolnet_lib.evaluation.detection import recognised
 from ucolnet_lib.evaluation.detectors import Detector
 from ucolnet_lib.evaluation.stream import stream
-from ucolnet_lib.metrics import ConfusionMatrix, colourfulness, image_errors, rmse
+from ucolnet_lib.metrics import ConfusionMatrix, class_errors, colourfulness, image_errors, rmse, squared_ab_error
 
 FULL_LIGHTNESS = "_full_lightness"
 
@@ -30,12 +30,15 @@ class Evaluation:
 
     `per_image`: one row for each image and variant: image_id, variant, objects, recognised (missing without a
     detector), the sums of `metrics.image_errors`, the image's own rmse_rgb, rmse_ab and ab_euclid, colourfulness.
+    `per_class`: one row for each image, variant and class in it: image_id, variant, and what `metrics.class_errors`
+    gives.
     `rows`: one dictionary for each variant, as in results.json: name, kind, seed, objects, recognised, share,
     retention, rmse, miou, miou_objects, colourfulness; a control's row has `statistics` (the split its colours
     come from, or None) besides.
     """
 
     per_image: pd.DataFrame
+    per_class: pd.DataFrame
     rows: list[dict]
 
 
@@ -57,11 +60,11 @@ def evaluate_controls(
         pictures = control_pictures(photo.rgb, lab, photo.semantic_map, statistics)
         return _measure(photo, lab, photos.objects(index), pictures, detector)
 
-    per_image = _per_image(stream(measure, len(photos), "controls", progress))
+    per_image, per_class = _tables(stream(measure, len(photos), "controls", progress))
     rows = [row(name, "control", None, per_image[per_image["variant"] == name]) for name in CONTROLS]
     for entry in rows:
         entry["statistics"] = statistics.split if entry["name"] in ("mean_colour", "class_oracle") else None
-    return Evaluation(per_image, with_retention(rows))
+    return Evaluation(per_image, per_class, with_retention(rows))
 
 
 def evaluate_model(
@@ -105,14 +108,14 @@ def evaluate_model(
         if counts is not None:
             segments = True
             confusion.counts += counts
-    per_image = _per_image(records)
+    per_image, per_class = _tables(records)
     rows = []
     for variant in (name, name + FULL_LIGHTNESS):
         entry = row(variant, "model", seed, per_image[per_image["variant"] == variant])
         if segments:
             entry |= {"miou": confusion.miou(), "miou_objects": confusion.miou(background=False)}
         rows.append(entry)
-    return Evaluation(per_image, rows)
+    return Evaluation(per_image, per_class, rows)
 
 
 @torch.inference_mode()
@@ -191,23 +194,35 @@ def _measure(
 ) -> list[dict]:
     """One record for each picture of a photograph."""
     found = detector.detect(list(pictures.values())) if detector else [None] * len(pictures)
-    return [
-        {
+    records = []
+    for (variant, picture), detections in zip(pictures.items(), found, strict=True):
+        squared = squared_ab_error(picture, lab)
+        record = {
             "image_id": photo.id,
             "variant": variant,
             "objects": len(objects),
             "recognised": None if detections is None else recognised(detections, objects),
-            **image_errors(picture, photo.rgb, photo.semantic_map, lab),
+            **image_errors(picture, photo.rgb, photo.semantic_map, squared),
             "colourfulness": colourfulness(picture),
+            "classes": class_errors(squared, photo.semantic_map),
         }
-        for (variant, picture), detections in zip(pictures.items(), found, strict=True)
-    ]
+        records.append(record)
+    return records
 
 
-def _per_image(records: Iterable[list[dict]]) -> pd.DataFrame:
-    table = pd.DataFrame([record for measured in records for record in measured])
+def _tables(records: Iterable[list[dict]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables per image and per class."""
+    records = [record for measured in records for record in measured]
+    per_class = pd.DataFrame(
+        [
+            {"image_id": record["image_id"], "variant": record["variant"], **entry}
+            for record in records
+            for entry in record.pop("classes")
+        ]
+    )
+    table = pd.DataFrame(records)
     table["recognised"] = table["recognised"].astype("Int64")
     table["rmse_rgb"] = np.sqrt(table["rgb_squared"] / (3 * table["pixels"]))
     table["rmse_ab"] = np.sqrt(table["ab_squared"] / (2 * table["pixels"]))
     table["ab_euclid"] = table["ab_distance"] / table["pixels"]
-    return table
+    return table, per_class

@@ -7,7 +7,6 @@ for a laptop and made the saved outputs, `full` is for a GPU. Only the numbers d
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import platform
 import shutil
@@ -20,8 +19,7 @@ import torch
 
 from ucolnet_lib import __version__
 from ucolnet_lib.common import UcolnetError, seed_everything
-from ucolnet_lib.data import toy
-from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
 from ucolnet_lib.recipes import PROFILES, RECIPES, Profile, Recipe
 from ucolnet_lib.training import Run, train
 
@@ -58,7 +56,7 @@ class Lesson:
     def toy_world(self) -> Path:
         """The profile's toy world as a COCO folder: drawn at the first call, found again by later notebooks."""
         size, pixels = self.profile.scenes, self.profile.scene_size
-        out = self.folder / f"toy-{size}x{pixels}px-{_fingerprint()}"
+        out = self.folder / f"toy-{size}x{pixels}px-{toy_fingerprint()}"
         if not out.exists():
             # Two notebooks may draw at once: each draws into its own folder, and the first one to end gives its own.
             own = Path(tempfile.mkdtemp(prefix="drawing-", dir=self.folder))
@@ -111,12 +109,6 @@ def repository() -> Path | None:
 def _scratch_folder() -> Path:
     root = repository()
     return root / "runs" / "notebooks" if root else Path(tempfile.gettempdir()) / "ucolnet-notebooks"
-
-
-def _fingerprint() -> str:
-    """Eight digits that change when the source of the toy world does: then it is drawn again."""
-    sources = sorted(Path(toy.__file__).parent.glob("toy*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def _be_silent(sentence: str) -> None:
