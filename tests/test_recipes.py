@@ -51,7 +51,8 @@ def test_small_recipes_are_the_same_for_every_model(name):
 def test_profiles_take_the_recipes_that_the_course_promises():
     taken = {profile: numbers.recipe for profile, numbers in PROFILES.items()}
     assert taken == {"smoke": "smoke", "toy": "toy", "full": "paper"}
-    assert set(RECIPES) == {"paper", "toy", "smoke"} and all(RECIPES[name].name == name for name in RECIPES)
+    assert {profile: numbers.study_recipe for profile, numbers in PROFILES.items()} == taken | {"toy": "study"}
+    assert set(RECIPES) == {"paper", "toy", "study", "smoke"} and all(RECIPES[name].name == name for name in RECIPES)
 
 
 def test_settings_are_read_as_the_type_of_their_field():
@@ -125,7 +126,7 @@ def test_a_whole_number_serves_as_a_number():
 
 
 def test_unknown_recipe():
-    with pytest.raises(UcolnetError, match="There is no recipe 'papre'. Choose one of: paper, toy, smoke"):
+    with pytest.raises(UcolnetError, match="There is no recipe 'papre'. Choose one of: paper, toy, study, smoke"):
         recipe_for("papre", "ucolnet_v3")
 
 

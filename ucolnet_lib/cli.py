@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Make and look at data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+study_app = typer.Typer(help="Whole studies, with several seeds.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
 
 Data = Annotated[Path, typer.Option(help="A COCO folder: train2017/, val2017/, annotations/.")]
 
@@ -69,7 +71,7 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
-    recipe: Annotated[str, typer.Option(help="paper, toy or smoke.")] = "toy",
+    recipe: Annotated[str, typer.Option(help="paper, study, toy or smoke.")] = "toy",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
     ] = None,
@@ -119,7 +121,10 @@ def colorize(
 
 @app.command()
 def reproduce(
-    out: Annotated[Path, typer.Option(help="Folder for everything that is made.")] = Path("runs/reproduce"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results; else runs/reproduce or, with --data NAME, runs/reproduce-NAME"),
+    ] = None,
     profile: Annotated[str, typer.Option(help="smoke (seconds), toy (minutes) or full (the paper, on a GPU).")] = "toy",
     data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
     detector: Annotated[Path | None, typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
@@ -131,6 +136,28 @@ def reproduce(
     from ucolnet_lib.experiments.reproduce import reproduce as run_experiment
 
     run_experiment(out, profile, data, detector, parse_settings(settings), say=typer.echo)
+
+
+@study_app.command("models")
+def study_models(
+    out: Annotated[Path, typer.Option(help="The study's folder; finished runs in it are kept.")] = Path(
+        "results/study-models"
+    ),
+    data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
+    detector: Annotated[Path | None, typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 3,
+    profile: Annotated[str, typer.Option(help="smoke (minutes), toy (hours) or full (the paper, on a GPU).")] = "toy",
+    jobs: Annotated[
+        int | None, typer.Option(help="Trainings side by side; default one for each core, with a GPU one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+    ] = None,
+) -> None:
+    """All models to their end, with seeds and controls: every two compared, and what the paper says of them."""
+    from ucolnet_lib.experiments.study_models import study_models as run_study
+
+    run_study(out, data, detector, seeds, profile, parse_settings(settings), jobs, say=typer.echo)
 
 
 @app.command()

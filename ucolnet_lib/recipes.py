@@ -1,4 +1,4 @@
-"""The numbers of a run, in one place: `paper`, `toy` and `smoke`."""
+"""The numbers of a run, in one place: `paper`, `toy`, `study` and `smoke`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,11 @@ _TOY = Recipe(
 # Seconds: it only shows that everything runs.
 _SMOKE = _TOY.replace(name="smoke", size=32, width=0.125, global_size=32, epochs=2, limit=512)
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_PAPER, _TOY, _SMOKE)}
+# The studies: every model to its end, with several seeds. The width is the largest at which the weights of v1 and
+# Iizuka's model, the largest two, take at most 2 MB in half precision, so that they can be committed.
+_STUDY = _TOY.replace(name="study", size=64, width=0.16, learning_rate=1.5e-2, epochs=90, patience=15)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_PAPER, _TOY, _STUDY, _SMOKE)}
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Profile:
     """How large an experiment or a notebook is: its recipe, and the toy world and detector that go with it."""
 
     recipe: str
+    study_recipe: str
+    """The recipe of the studies, which train to the end."""
     scenes: int
     """Toy scenes to draw; a fifth of them is for validation."""
     scene_size: int
@@ -119,9 +125,9 @@ class Profile:
 
 
 PROFILES: dict[str, Profile] = {
-    "smoke": Profile(recipe="smoke", scenes=80, scene_size=96, detector_epochs=2),
-    "toy": Profile(recipe="toy", scenes=1000, scene_size=128, detector_epochs=6),
-    "full": Profile(recipe="paper", scenes=1000, scene_size=256, detector_epochs=30),
+    "smoke": Profile(recipe="smoke", study_recipe="smoke", scenes=80, scene_size=96, detector_epochs=2),
+    "toy": Profile(recipe="toy", study_recipe="study", scenes=1000, scene_size=128, detector_epochs=6),
+    "full": Profile(recipe="paper", study_recipe="paper", scenes=1000, scene_size=256, detector_epochs=30),
 }
 
 
@@ -129,7 +135,7 @@ def recipe_for(name: str, model: str, settings: dict[str, str] | None = None) ->
     """The recipe `name` as it applies to one model, with the reader's own settings on top.
 
     Args:
-        name: `paper`, `toy` or `smoke`.
+        name: a name of `RECIPES`.
         model: a name of `models.MODELS`.
         settings: field name -> value as text, as `--set key=value` gives them.
     Raises:

@@ -19,7 +19,8 @@ def small():
     """Two models, twelve scenes."""
     patch = pytest.MonkeyPatch()
     patch.setattr(module, "MODELS", MODELS)
-    patch.setitem(PROFILES, "smoke", Profile(recipe="smoke", scenes=12, scene_size=64, detector_epochs=1))
+    tiny = Profile(recipe="smoke", study_recipe="smoke", scenes=12, scene_size=64, detector_epochs=1)
+    patch.setitem(PROFILES, "smoke", tiny)
     yield
     patch.undo()
 

@@ -102,6 +102,38 @@ def test_a_step_that_is_killed_is_done_again(tmp_path):
     assert steps.done == ["step"] and result.read_text() == "whole"
 
 
+def test_what_a_kill_left_is_kept_for_equal_inputs_alone(tmp_path):
+    """A half-trained run goes on when recipe and data are the same; else it is removed, not mixed with the new one."""
+    folder = tmp_path / "run"
+    note = folder / "epoch"
+
+    def work(inputs, fail) -> bool:
+        """One call; returns whether it found what an earlier one had left."""
+        found = []
+
+        def make():
+            found.append(note.exists())
+            folder.mkdir(exist_ok=True)
+            note.touch()
+            if fail:
+                raise RuntimeError
+
+        try:
+            Steps(tmp_path / "steps", lambda _: None).do("train", folder / "epoch", inputs, make, unfinished=folder)
+        except RuntimeError:
+            assert fail
+        return found == [True]
+
+    assert not work({"data": 1}, fail=True)
+    assert work({"data": 1}, fail=True)
+    assert not work({"data": 2}, fail=True)
+    assert work({"data": 2}, fail=False)
+    # A whole run of other inputs is no start for this one, and neither is one whose note is gone.
+    assert not work({"data": 3}, fail=False)
+    (tmp_path / "steps" / "train.json").unlink()
+    assert not work({"data": 3}, fail=False)
+
+
 def test_inputs_that_cannot_be_noted_are_told_before_the_work(tmp_path):
     with pytest.raises(TypeError):
         Steps(tmp_path, lambda _: None).do("step", tmp_path / "r", {"a": object()}, lambda: pytest.fail("worked"))

@@ -16,18 +16,12 @@ Everything lies under one folder:
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
 import shutil
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ucolnet_lib import __version__
@@ -36,7 +30,7 @@ from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.show import color_semantic_map
-from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
 from ucolnet_lib.evaluation.evaluate import (
     Evaluation,
@@ -47,7 +41,7 @@ from ucolnet_lib.evaluation.evaluate import (
 )
 from ucolnet_lib.evaluation.table import markdown, write_tables
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
-from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
+from ucolnet_lib.experiments.steps import Steps, data_manifest, made_with, sha256
 from ucolnet_lib.figures.make import make_figures
 from ucolnet_lib.metrics import overfitting
 from ucolnet_lib.models import load_model
@@ -61,7 +55,7 @@ GRID_ROWS = 5
 
 
 def reproduce(
-    out: str | Path = "runs/reproduce",
+    out: str | Path | None = None,
     profile: str = "toy",
     data: str | Path | None = None,
     detector: str | Path | None = None,
@@ -72,7 +66,8 @@ def reproduce(
     """Run the experiment, or only what is missing of it, and say what came out.
 
     Args:
-        out: folder for everything that is made.
+        out: folder for everything that is made; None is `runs/reproduce`, or `runs/reproduce-NAME` for the data
+            folder NAME.
         profile: `smoke`, `toy` or `full`.
         data: a COCO folder; None draws the toy world.
         detector: YOLO weights; None trains a small detector on the toy world.
@@ -85,6 +80,8 @@ def reproduce(
         UcolnetError: an input is missing or broken; all are checked before work starts.
     """
     started = time.perf_counter()
+    if out is None:
+        out = "runs/reproduce" if data is None else f"runs/reproduce-{Path(data).resolve().name}"
     out = Path(out)
     if profile not in PROFILES:
         raise UcolnetError(f"There is no profile {profile!r}. Choose one of: {', '.join(PROFILES)}.")
@@ -108,7 +105,7 @@ def reproduce(
             shutil.rmtree(folder, ignore_errors=True)
             draw_toy_world(folder, **arguments, progress=progress)
 
-        steps.do("data", folder, {**arguments, "version": __version__}, draw)
+        steps.do("data", folder, {**arguments, "source": toy_fingerprint()}, draw)
     else:
         folder = Path(data)
     manifest = data_manifest(folder)
@@ -118,7 +115,10 @@ def reproduce(
     for name, recipe in recipes.items():
         steps.do(
             f"train-{name}", runs[name].path / "finished", {"recipe": recipe.to_dict(), "data": manifest},
-            lambda name=name, recipe=recipe: _train(name, recipe, folder, runs[name], progress, say),
+            lambda name=name, recipe=recipe: train(
+                name, recipe, folder, runs[name].path, resume=runs[name].path.exists(), progress=progress, say=say
+            ),
+            unfinished=runs[name].path,
         )  # fmt: skip
 
     # 3. The referee.
@@ -155,11 +155,9 @@ def reproduce(
         "rows": with_retention(rows),
         "overfitting": {name: overfitting(run.history) for name, run in runs.items()},
         "profile": profile,
-        "command": shlex.join(["ucolnet", *sys.argv[1:]]),
         "data": manifest,
         "detector": {"name": referee.name, "sha256": judged["detector"]},
-        "versions": {p: version(p) for p in ("ucolnet", "torch", "torchvision", "numpy", "pillow", "ultralytics")},
-        "hardware": _hardware(),
+        **made_with(),
     }
     with write_beside(out / "results.json") as file:
         file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -168,14 +166,6 @@ def reproduce(
     make_figures(out, out / "figures")
     say(_summary(results["rows"], out, time.perf_counter() - started))
     return results
-
-
-def _train(name: str, recipe: Recipe, folder: Path, run: Run, progress: bool, say: Callable[[str], None]) -> None:
-    # A run of the same recipe that was interrupted goes on; any other is in the way.
-    same = (run.path / "recipe.json").is_file() and run.description.recipe == recipe
-    if not same or run.finished:
-        shutil.rmtree(run.path, ignore_errors=True)
-    train(name, recipe, folder, run.path, resume=run.path.exists(), progress=progress, say=say)
 
 
 def _evaluate(name: str, recipe: Recipe, run: Run, folder: Path, referee: Detector, progress: bool) -> Evaluation:
@@ -253,8 +243,3 @@ def _summary(rows: list[dict], out: Path, seconds: float) -> str:
         )
     lines.append(f"Done in {seconds / 60:.1f} minutes. Table, results.json and figures lie in {out}.")
     return "\n".join(lines)
-
-
-def _hardware() -> dict[str, str | int | None]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "gpu": gpu}

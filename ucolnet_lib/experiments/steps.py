@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ucolnet_lib.common import write_beside
 
@@ -22,21 +30,30 @@ class Steps:
     def __init__(self, folder: str | Path, say: Callable[[str], None]):
         self.folder, self.say, self.done = Path(folder), say, []
 
-    def do(self, name: str, result: Path, inputs: dict[str, Any], make: Callable[[], Any]) -> None:
+    def do(
+        self, name: str, result: Path, inputs: dict[str, Any], make: Callable[[], Any], unfinished: Path | None = None
+    ) -> None:
         """Call `make` unless `result` exists and was made from equal `inputs` (plain values, JSON).
 
-        The note is written after `make` returns: a step that is killed is done again.
+        The note is written after `make` returns: a step that is killed is done again. `unfinished` names a folder
+        in which `make` can go on from what a kill has left. It is removed first unless it was begun from equal inputs.
         """
         note, wanted = self.folder / f"{name}.json", json.dumps(inputs, indent=2, sort_keys=True)
         if result.exists() and note.is_file() and note.read_text(encoding="utf-8") == wanted:
             self.say(f"{name}: up to date")
             return
+        begun = self.folder / f"{name}.begun"
+        if unfinished and not (begun.is_file() and begun.read_text(encoding="utf-8") == wanted):
+            shutil.rmtree(unfinished, ignore_errors=True)
         note.unlink(missing_ok=True)
+        with write_beside(begun) as file:
+            file.write_text(wanted, encoding="utf-8")
         self.say(f"{name}: working")
         make()
         self.done.append(name)
         with write_beside(note) as file:
             file.write_text(wanted, encoding="utf-8")
+        begun.unlink()
 
 
 def sha256(path: str | Path) -> str:
@@ -64,3 +81,15 @@ def data_manifest(folder: str | Path) -> dict[str, Any]:
             digest.update(sha256(annotations).encode())
         manifest[split] = {"photographs": len(photos), "sha256": digest.hexdigest()}
     return manifest
+
+
+def made_with() -> dict[str, Any]:
+    """What a results.json was made with: the command, the versions of the packages, the hardware."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "command": shlex.join(["ucolnet", *sys.argv[1:]]),
+        "versions": {p: version(p) for p in ("ucolnet", "torch", "torchvision", "numpy", "pillow", "ultralytics")},
+        "hardware": {
+            "machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count(), "gpu": gpu,
+        },
+    }  # fmt: skip

@@ -1,0 +1,139 @@
+"""The engine of the studies: small files that are enough to go on from, and nothing done twice."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+
+import ucolnet_lib.experiments.study as module
+from ucolnet_lib.colorizer import Colorizer
+from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.experiments.study import StudyRun, run_study
+from ucolnet_lib.models import load_model
+from ucolnet_lib.recipes import RECIPES, Profile
+
+PROFILE = Profile(recipe="smoke", study_recipe="smoke", scenes=12, scene_size=64, detector_epochs=1)
+RECIPE = RECIPES["smoke"].replace(epochs=1, size=16, batch_size=4, precision="fp32")
+RUNS = [
+    StudyRun("v3", "ucolnet_v3", RECIPE),
+    StudyRun("v3", "ucolnet_v3", RECIPE.replace(seed=1)),
+    StudyRun("v3-l2", "ucolnet_v3", RECIPE.replace(weight_decay=0.1)),
+]
+
+
+def study(out, runs=RUNS, **kwargs):
+    """Run it; returns the contents and the keys of the runs that were done."""
+    said = []
+    contents = run_study(out, runs, PROFILE, **{"keep": ("v3",), "jobs": 1, "progress": False, **kwargs},
+                         say=said.append)  # fmt: skip
+    return contents, [line.partition(":")[0] for line in said if "ab RMSE" in line]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """One finished study for all tests of this file; each works on a copy."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    return out, *study(out)
+
+
+@pytest.fixture
+def out(first, tmp_path):
+    return shutil.copytree(first[0], tmp_path / "out")
+
+
+def test_every_run_leaves_its_small_files(first):
+    out, contents, done = first
+    assert done == ["v3-0", "v3-1", "v3-l2-0"]
+    assert len(contents) == 4 and [row["name"] for row in contents[0]["rows"]][:2] == ["original", "gray"]
+    for run, content in zip(RUNS, contents[1:], strict=True):
+        row, full = content["rows"]
+        assert (row["name"], row["seed"], full["name"]) == (run.name, run.recipe.seed, f"{run.name}_full_lightness")
+        assert row["recognised"] is not None and row["miou"] is not None
+        assert content["inputs"]["recipe"] == run.recipe.to_dict()
+        assert content["epochs"] == len(pd.read_csv(out / "history" / f"{run.key}.csv")) == 1
+        classes = pd.read_csv(out / "classes" / f"{run.key}.csv")
+        total = classes["class_ab_squared"].sum() / (2 * classes["class_pixels"].sum())
+        assert total**0.5 == pytest.approx(row["rmse"]["ab_pooled"], rel=1e-4)
+    assert contents[1]["rows"][0]["rmse"] != contents[2]["rows"][0]["rmse"] != contents[3]["rows"][0]["rmse"]
+
+
+def test_kept_weights_are_small_and_colour_alike(first):
+    out, _, _ = first
+    assert [p.name for p in (out / "models").iterdir()] == ["v3"]
+    kept, whole = load_model(out / "models" / "v3"), load_model(out / "work" / "v3-0")
+    for key, value in whole.state_dict().items():
+        torch.testing.assert_close(kept.state_dict()[key], value, rtol=1e-3, atol=1e-4)
+    sizes = [(out / p / "model.safetensors").stat().st_size for p in ("models/v3", "work/v3-0")]
+    assert sizes[0] < 0.65 * sizes[1]  # half, but for the names of the tensors
+    assert Colorizer.load(out / "models" / "v3").size == RECIPE.size
+
+
+def test_a_second_call_does_nothing_even_in_a_fresh_clone(first, out, monkeypatch):
+    shutil.rmtree(out / "work")
+    for name in ("train", "draw_toy_world", "train_toy_detector", "evaluate_controls"):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("worked"))
+    contents, done = study(out)
+    assert done == [] and contents == first[1] and not (out / "work").exists()
+
+
+def test_a_run_that_is_missing_is_done_in_a_fresh_clone(first, out):
+    shutil.rmtree(out / "work")
+    (out / "rows" / "v3-1.json").unlink()
+    contents, done = study(out)
+    assert done == ["v3-1"]
+    # Data and detector were made anew, and the numbers are the same.
+    assert [c["rows"] for c in contents] == [c["rows"] for c in first[1]]
+
+
+def test_side_by_side_is_the_same(first, tmp_path):
+    contents, done = study(tmp_path / "out", RUNS[:2], jobs=2)
+    assert sorted(done) == ["v3-0", "v3-1"]
+    for ours, theirs in zip(contents, first[1][:3], strict=True):
+        assert ours["rows"][0]["rmse"] == pytest.approx(theirs["rows"][0]["rmse"], rel=1e-3)
+
+
+def test_another_recipe_is_another_run(out):
+    changed = [StudyRun("v3", "ucolnet_v3", RECIPE.replace(learning_rate=1e-4))]
+    assert study(out, changed)[1] == ["v3-0"]
+    assert study(out, changed)[1] == []
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"rows": []'])
+def test_damaged_rows_are_no_rows(out, damage):
+    (out / "rows" / "v3-0.json").write_text(damage)
+    assert study(out)[1] == ["v3-0"]
+
+
+def test_what_is_finished_stays_when_a_later_run_fails(tmp_path):
+    bad = StudyRun("bad", "no_such_model", RECIPE)
+    with pytest.raises(UcolnetError, match="no_such_model"):
+        study(tmp_path / "out", [RUNS[0], bad])
+    assert json.loads((tmp_path / "out" / "rows" / "v3-0.json").read_text(encoding="utf-8"))["epochs"] == 1
+    assert study(tmp_path / "out", RUNS[:1])[1] == []
+
+
+def test_a_killed_worker_is_told_in_one_sentence(first, tmp_path):
+    # No recipe kills a process, so a study of a model whose unpickling does is as near as it gets.
+    with pytest.raises(UcolnetError, match="killed.*--jobs 1"):
+        module._do_all([_Killer()], None, 2, False, print)
+
+
+class _Killer:
+    key = "killer"
+
+    def __reduce__(self):
+        import os
+
+        return os._exit, (9,)
+
+
+def test_inputs_are_checked_before_work_starts(first, tmp_path):
+    with pytest.raises(UcolnetError, match="does not exist"):
+        study(tmp_path / "out", data=tmp_path / "nothing")
+    with pytest.raises(UcolnetError, match="--detector"):
+        study(tmp_path / "out", data=first[0] / "work" / "data")
+    with pytest.raises(UcolnetError, match="detector"):
+        study(tmp_path / "out", detector=tmp_path / "no.pt")
+    assert not (tmp_path / "out").exists()

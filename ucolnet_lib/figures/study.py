@@ -1,0 +1,157 @@
+"""Figures of a study with seeds: loss curves with their spread, every two models compared, what segmentation helps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.figures.style import COLORS, LABELS, save, style
+from ucolnet_lib.metrics import overfitting
+
+
+def make_study_figures(out: str | Path) -> list[Path]:
+    """Draw the figures of `ucolnet study models` into `figures/` of its folder, from the small files there.
+
+    Raises:
+        UcolnetError: the folder holds no finished study.
+    """
+    out = Path(out)
+    if not (out / "results.json").is_file():
+        raise UcolnetError(f"{out} holds no results.json. Make one first: ucolnet study models --out {out}")
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    histories = {
+        row["model"]: [pd.read_csv(out / "history" / f"{row['model']}-{seed}.csv") for seed in range(row["seeds"])]
+        for row in results["summary"]
+    }
+    figures = {
+        "loss-curves": study_curves(histories),
+        "comparisons": comparison_chart(results["comparisons"]),
+        "segmentation-by-category": category_chart(pd.read_csv(out / "categories.csv")),
+    }
+    return [path for name, figure in figures.items() for path in save(figure, out / "figures" / name)]
+
+
+def study_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Colour loss of every model, a panel each: the mean over the seeds, the band from the lowest to the highest.
+
+    A circle marks each seed's epoch of the lowest validation colour loss. Seeds that stopped early end early: the
+    mean and the band run as far as the shortest.
+
+    Args:
+        histories: model name -> one history a seed (columns epoch, train_color, validation_color).
+    """
+    columns = min(3, len(histories))
+    rows = -(-len(histories) // columns)
+    with style():
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(3.4 * columns, 2.6 * rows + 0.4), sharex=True, sharey=True, squeeze=False
+        )
+        for ax, (name, seeds) in zip(axes.flat, histories.items(), strict=False):
+            color = COLORS.get(name, "black")
+            length = min(len(history) for history in seeds)
+            epochs = seeds[0]["epoch"].to_numpy()[:length]
+            for column, line, label in (("train_color", ":", "training"), ("validation_color", "-", "validation")):
+                values = np.stack([history[column].to_numpy()[:length] for history in seeds])
+                ax.plot(epochs, values.mean(axis=0), color=color, linestyle=line, label=label)
+                ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
+            marks = [overfitting(history) for history in seeds]
+            lowest = [history["validation_color"].min() for history in seeds]
+            ax.plot(
+                [m["best_epoch"] for m in marks], lowest, "o", color=color, markerfacecolor="white", markersize=5,
+                label="lowest validation",
+            )  # fmt: skip
+            ax.set_title(LABELS.get(name, name), loc="left")
+            best = ", ".join(str(m["best_epoch"]) for m in marks)
+            gap = np.mean([m["final_gap"] for m in marks])
+            ax.text(
+                0.97, 0.95, f"lowest in epoch {best}\ngap at the end {gap:+.4f}",
+                transform=ax.transAxes, ha="right", va="top", fontsize=8,
+            )  # fmt: skip
+            ax.set_yscale("log")
+        for ax in axes.flat[len(histories) :]:
+            ax.set_visible(False)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("colour loss (MSE of ab / 110)")
+        for ax in axes.flat[max(0, len(histories) - columns) : len(histories)]:  # the lowest of each column
+            ax.set_xlabel("epoch")
+            ax.tick_params(labelbottom=True)
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        axes.flat[0].legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def comparison_chart(comparisons: Sequence[Mapping]) -> Figure:
+    """Every two models: the difference of their ab RMSE over whole images and on the pixels of objects, with intervals.
+
+    Args:
+        comparisons: dictionaries with first, second, measure, difference, low, high, as in results.json.
+    """
+    panels = {"ab_pooled": "whole images", "ab_objects_pooled": "pixels of objects"}
+    pairs = list(dict.fromkeys((c["first"], c["second"]) for c in comparisons))
+    with style():
+        figure, axes = plt.subplots(1, 2, figsize=(10, 0.27 * len(pairs) + 1.4), sharey=True)
+        for ax, (measure, title) in zip(axes, panels.items(), strict=True):
+            for entry in comparisons:
+                if entry["measure"] != measure:
+                    continue
+                y = pairs.index((entry["first"], entry["second"]))
+                known = entry["low"] is not None
+                told = known and (entry["low"] > 0 or entry["high"] < 0)
+                color = COLORS["ucolnet_v3"] if told else "0.6"
+                if known:
+                    ax.plot([entry["low"], entry["high"]], [y, y], color=color, linewidth=2)
+                ax.plot(entry["difference"], y, "o", color=color, markersize=5)
+            ax.axvline(0, color="black", linewidth=0.8)
+            ax.set_title(title, loc="left")
+            ax.set_xlabel("difference of ab RMSE, 95% interval\n← the first is better      the second is better →")
+        names = [f"{LABELS.get(first, first)} − {LABELS.get(second, second)}" for first, second in pairs]
+        axes[0].set_yticks(range(len(pairs)), names, fontsize=8)
+        axes[0].set_ylim(len(pairs) - 0.5, -0.5)
+        figure.suptitle("Green: the whole interval lies on one side of 0. Gray: it cannot be told.", fontsize=9)
+    return figure
+
+
+def category_chart(table: pd.DataFrame) -> Figure:
+    """What segmentation helps: ab RMSE of v3 on the pixels of each category with and without the task, against how
+    ambiguous its colour is; and the gain with its interval.
+
+    Args:
+        table: columns category, ambiguity, with_segmentation, without_segmentation, gain, low, high.
+    """
+    color, without = COLORS["ucolnet_v3"], COLORS["ucolnet_v3_no_segmentation"]
+    with style():
+        figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7.5), sharex=True, height_ratios=(3, 2))
+        x = table["ambiguity"]
+        above.vlines(x, table["with_segmentation"], table["without_segmentation"], color="0.7", linewidth=1)
+        above.plot(x, table["without_segmentation"], "s", color=without, label="v3 without segmentation")
+        above.plot(x, table["with_segmentation"], "o", color=color, label="v3")
+        limits = np.array([0, 1.05 * x.max()])
+        above.plot(limits, limits, color="black", linewidth=0.8, linestyle="--", label="class oracle")
+        below.errorbar(
+            x, table["gain"], yerr=[table["gain"] - table["low"], table["high"] - table["gain"]],
+            fmt="o", color=color, linewidth=1, markersize=5,
+        )  # fmt: skip
+        _name_points(above, x, table[["with_segmentation", "without_segmentation"]].max(axis=1), table["category"])
+        _name_points(below, x, table["high"].where(np.isfinite(table["high"]), table["gain"]), table["category"])
+        below.axhline(0, color="black", linewidth=0.8)
+        above.set_ylabel("ab RMSE on its pixels (lower is better)")
+        below.set_ylabel("gain by segmentation\n(ab RMSE without − with, 95% interval)")
+        below.set_xlabel("how ambiguous the category's colour is: RMSE of the class oracle (CIELAB units a channel)")
+        above.legend(fontsize=9, loc="upper left")
+    return figure
+
+
+def _name_points(ax, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
+    """Names above points, turned so that neighbours do not lie on each other."""
+    for here, height, name in zip(x, y, names, strict=True):
+        ax.annotate(
+            name, (here, height), xytext=(0, 6), textcoords="offset points", rotation=60, fontsize=7.5,
+            ha="left", va="bottom", rotation_mode="anchor",
+        )  # fmt: skip
