@@ -5,10 +5,11 @@ PROFILE ?= toy
 ARGS ?=
 
 BIN := .venv/bin
+STRICT := --import-mode=importlib --nbval --nbval-current-env --nbval-cell-timeout=300
 READY := @$(MAKE) -s .venv/.installed
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[train,yolo,notebooks,dev]'
 
-.PHONY: help install reproduce test lab notebooks figures bench lint
+.PHONY: help install reproduce test lab notebooks figures badges bench lint
 
 help:
 	@echo "make reproduce   the paper's experiment; PROFILE=smoke|toy|full, ARGS='--data COCO_FOLDER ...'"
@@ -16,6 +17,7 @@ help:
 	@echo "make lab         the course, in JupyterLab"
 	@echo "make notebooks   execute all notebooks and save their outputs"
 	@echo "make figures     the figures and tables in figures/"
+	@echo "make badges      links of the notebooks after a new version; REPO=owner/name after a fork"
 	@echo "make bench       the benchmarks"
 	@echo "make lint        ruff"
 	@echo "make install     only the installation into .venv, which the others do when they need it"
@@ -35,6 +37,8 @@ test:
 	@echo "All tests, then all notebooks executed in the profile smoke: about 6 minutes on 2 cores. Installation comes first if missing."
 	$(READY)
 	UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+	@echo "Without ARGS, notebook 01 once more: here every printed output must be the saved one."
+	$(if $(ARGS),@true,UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o addopts="$(STRICT)" notebooks/01_cielab.ipynb)
 
 lab:
 	@echo "Opens notebook 00 in the browser; Ctrl-C ends it. Installation comes first if missing."
@@ -47,10 +51,16 @@ notebooks:
 	$(BIN)/python -m ucolnet_lib.notebook.execute $(ARGS)
 
 figures:
-	@echo "Draws the figures and tables in figures/ from runs/reproduce: seconds, after a make reproduce."
+	@echo "Draws the figures and tables in figures/ from runs/reproduce, and those of the study: seconds, after a make reproduce."
 	$(READY)
 	$(BIN)/ucolnet reproduce --profile toy --out runs/reproduce
 	$(BIN)/python -m ucolnet_lib.figures.make runs/reproduce figures
+	$(BIN)/python -m ucolnet_lib.figures.study results/study-models
+
+badges:
+	@echo "Moves badges and set-up cells to this version and, with REPO=owner/name, to another address: seconds."
+	$(READY)
+	$(BIN)/python -m ucolnet_lib.notebook.badges $(REPO)
 
 bench:
 	@echo "Benchmarks: minutes. Close other programs; compare numbers of one run only."

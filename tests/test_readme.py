@@ -25,6 +25,11 @@ def test_tables_are_the_committed_results(folder):
     assert markdown(shown(folder)).strip() in README
 
 
+@pytest.mark.parametrize("name", ["summary", "statements"])
+def test_the_study_is_the_committed_one(name):
+    assert (ROOT / "results" / "study-models" / f"{name}.md").read_text(encoding="utf-8").strip() in README
+
+
 def test_links_and_pictures_exist():
     targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if not t.startswith("http")]
     assert targets and [t for t in targets if not (ROOT / t).exists()] == []

@@ -144,7 +144,9 @@ def study_models(
         "results/study-models"
     ),
     data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
-    detector: Annotated[Path | None, typer.Option(help="YOLO weights; without it a toy detector is trained.")] = None,
+    detector: Annotated[
+        Path | None, typer.Option(help="YOLO weights; without it a toy detector, or none with --data.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 3,
     profile: Annotated[str, typer.Option(help="smoke (minutes), toy (hours) or full (the paper, on a GPU).")] = "toy",
     jobs: Annotated[

@@ -129,11 +129,16 @@ class _Killer:
         return os._exit, (9,)
 
 
+def test_other_data_without_a_detector(first, tmp_path):
+    contents, _ = study(tmp_path / "out", RUNS[:1], data=first[0] / "work" / "data")
+    assert [row["recognised"] for content in contents for row in content["rows"]] == [None] * 7
+    assert contents[1]["rows"][0]["rmse"] == first[1][1]["rows"][0]["rmse"]
+    assert not (tmp_path / "out" / "work" / "detector.pt").exists()
+
+
 def test_inputs_are_checked_before_work_starts(first, tmp_path):
     with pytest.raises(UcolnetError, match="does not exist"):
         study(tmp_path / "out", data=tmp_path / "nothing")
-    with pytest.raises(UcolnetError, match="--detector"):
-        study(tmp_path / "out", data=first[0] / "work" / "data")
     with pytest.raises(UcolnetError, match="detector"):
         study(tmp_path / "out", detector=tmp_path / "no.pt")
     assert not (tmp_path / "out").exists()

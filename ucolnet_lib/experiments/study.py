@@ -32,7 +32,7 @@ import torch
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
-from ucolnet_lib.evaluation.detectors import open_detector
+from ucolnet_lib.evaluation.detectors import Detector, open_detector
 from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
@@ -62,9 +62,13 @@ class _Place:
 
     out: Path
     data: Path
-    detector: Path
+    detector: Path | None
     inputs: dict
     keep: frozenset[str]
+
+    def referee(self) -> Detector | None:
+        """The detector, opened; None where nothing is to be recognised."""
+        return None if self.detector is None else open_detector(self.detector)
 
     def rows(self, key: str) -> Path:
         return self.out / "rows" / f"{key}.json"
@@ -96,7 +100,7 @@ def run_study(
         runs: the trainings, in the order in which they are done.
         profile: the size of the toy world and its detector, where no other are given.
         data: a COCO folder; None draws the toy world.
-        detector: YOLO weights; None trains a small detector on the toy world.
+        detector: YOLO weights; None trains a small detector on the toy world, and recognises nothing in other data.
         keep: names of runs whose weights of seed 0 are kept in `models/`.
         jobs: trainings side by side; None is one for each core, or one where there is a GPU. Side by side, each
             computes on its share of the cores.
@@ -111,18 +115,17 @@ def run_study(
     if data is not None:
         for split in ("train2017", "val2017"):
             CocoSplit(data, split)
-        if detector is None:
-            raise UcolnetError("Real photographs need a real detector. Name its weights: --detector yolov8n.pt")
     if detector is not None:
         open_detector(detector)
+    own_detector = data is None and detector is None
     world = {"scenes": profile.scenes, "size": profile.scene_size, "seed": 0}
     place = _Place(
         out,
         data=out / "work" / "data" if data is None else Path(data),
-        detector=out / "work" / "detector.pt" if detector is None else Path(detector),
+        detector=out / "work" / "detector.pt" if own_detector else detector and Path(detector),
         inputs={
             "data": {"toy": world | {"source": toy_fingerprint()}} if data is None else data_manifest(data),
-            "detector": {"toy": profile.detector_epochs} if detector is None else sha256(detector),
+            "detector": {"toy": profile.detector_epochs} if own_detector else detector and sha256(detector),
         },
         keep=frozenset(keep),
     )
@@ -130,7 +133,7 @@ def run_study(
     controls = place.has("controls", place.inputs)
     say(f"{len(runs)} runs: {len(runs) - len(missing)} are done, {len(missing)} are to do, into {out}.")
     if missing or not controls:
-        _prepare(place, world, profile, data is None, detector is None, controls, progress, say)
+        _prepare(place, world, profile, data is None, own_detector, controls, progress, say)
         jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
         _do_all(missing, place, jobs, progress, say)
     return [json.loads(place.rows(key).read_text(encoding="utf-8")) for key in ("controls", *(run.key for run in runs))]
@@ -158,7 +161,7 @@ def _prepare(place: _Place, world: dict, profile: Profile, draw: bool, train_det
         )  # fmt: skip
     if not controls:
         say("controls: working")
-        evaluation = evaluate_controls(place.data, detector=open_detector(place.detector), progress=progress)
+        evaluation = evaluate_controls(place.data, detector=place.referee(), progress=progress)
         _write(place, "controls", evaluation, {"inputs": place.inputs, "rows": evaluation.rows})
 
 
@@ -209,7 +212,7 @@ def _do(run: StudyRun, place: _Place, progress: bool) -> None:
     model, history = load_model(folder.path), folder.history
     evaluation = evaluate_model(
         run.name, run.recipe.seed, model, run.recipe.size, place.data,
-        detector=open_detector(place.detector), progress=progress,
+        detector=place.referee(), progress=progress,
     )  # fmt: skip
     if run.name in place.keep and run.recipe.seed == 0:
         _keep_weights(model, run, place)

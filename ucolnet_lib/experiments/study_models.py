@@ -58,7 +58,7 @@ def study_models(
     Args:
         out: the study's folder; what is finished there already is not done again.
         data: a COCO folder; None draws the toy world.
-        detector: YOLO weights; None trains a small detector on the toy world.
+        detector: YOLO weights; None trains a small detector on the toy world, and recognises nothing in other data.
         seeds: trainings of each model.
         profile: `smoke`, `toy` or `full`.
         settings: changes to the recipe of every model, field -> value as text.
@@ -313,7 +313,7 @@ def summary_table(rows: list[dict]) -> str:
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     caption = (
-        "Means over the runs, ± standard deviation. ab RMSE: CIELAB per channel, all pixels of the validation scenes; "
+        "Means over the runs, ± standard deviation. ab RMSE: CIELAB per channel, all pixels of the test scenes; "
         "of gray: as a share of the gray pictures' RMSE; way to the oracle: on the pixels of objects, from gray (0%) "
         "to the class oracle (100%); lowest loss: of the colour loss on the 10% held out of training; gap: validation "
         "minus training colour loss in the last epoch. ↓ lower is better, ↑ higher is better."
@@ -330,7 +330,7 @@ def statements_table(results: dict) -> str:
         name = MEASURES[entry["measure"]][0]
         lines.append(f"| {entry['statement']} | {name} | {gains} | **{VERDICTS[entry['holds']]}** |")
     caption = (
-        f"Gain: by how much the model that the statement prefers is better, mean over {results['seeds']} seeds; "
+        f"Gain: by how much the model that the statement prefers is better, mean over the seeds ({results['seeds']}); "
         "above 0 supports it. The intervals of RMSE count chance by seeds and by scenes, the others by seeds alone. "
         "*Holds* and *does not hold*: the whole interval lies on one side of 0; else it *cannot be told*."
     )
@@ -338,7 +338,8 @@ def statements_table(results: dict) -> str:
 
 
 def _gain_text(gain: dict, digits: str) -> str:
-    low, high = ("∞" if end is None else f"{end:+{digits}}" for end in (gain["low"], gain["high"]))
+    low = "−∞" if gain["low"] is None else f"{gain['low']:+{digits}}"
+    high = "+∞" if gain["high"] is None else f"{gain['high']:+{digits}}"
     return f"{gain['better']} over {gain['worse']}: {gain['gain']:+{digits}} ({low} to {high})"
 
 

@@ -1,8 +1,13 @@
-"""Figures of a study with seeds: loss curves with their spread, every two models compared, what segmentation helps."""
+"""Figures of a study with seeds: `python -m ucolnet_lib.figures.study STUDY`.
+
+Loss curves with their spread, every two models compared, what segmentation helps. `STUDY` is the folder of an
+`ucolnet study models`; the figures are drawn into its `figures/`, from the small files that it keeps.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -127,12 +132,12 @@ def category_chart(table: pd.DataFrame) -> Figure:
     """
     color, without = COLORS["ucolnet_v3"], COLORS["ucolnet_v3_no_segmentation"]
     with style():
-        figure, (above, below) = plt.subplots(2, 1, figsize=(9, 7.5), sharex=True, height_ratios=(3, 2))
+        figure, (above, below) = plt.subplots(2, 1, figsize=(10, 8.5), sharex=True, height_ratios=(3, 2))
         x = table["ambiguity"]
         above.vlines(x, table["with_segmentation"], table["without_segmentation"], color="0.7", linewidth=1)
         above.plot(x, table["without_segmentation"], "s", color=without, label="v3 without segmentation")
         above.plot(x, table["with_segmentation"], "o", color=color, label="v3")
-        limits = np.array([0, 1.05 * x.max()])
+        limits = np.array([x.min() - 1, x.max() + 2])
         above.plot(limits, limits, color="black", linewidth=0.8, linestyle="--", label="class oracle")
         below.errorbar(
             x, table["gain"], yerr=[table["gain"] - table["low"], table["high"] - table["gain"]],
@@ -141,6 +146,7 @@ def category_chart(table: pd.DataFrame) -> Figure:
         _name_points(above, x, table[["with_segmentation", "without_segmentation"]].max(axis=1), table["category"])
         _name_points(below, x, table["high"].where(np.isfinite(table["high"]), table["gain"]), table["category"])
         below.axhline(0, color="black", linewidth=0.8)
+        below.set_xlim(*limits)
         above.set_ylabel("ab RMSE on its pixels (lower is better)")
         below.set_ylabel("gain by segmentation\n(ab RMSE without − with, 95% interval)")
         below.set_xlabel("how ambiguous the category's colour is: RMSE of the class oracle (CIELAB units a channel)")
@@ -155,3 +161,10 @@ def _name_points(ax, x: pd.Series, y: pd.Series, names: pd.Series) -> None:
             name, (here, height), xytext=(0, 6), textcoords="offset points", rotation=60, fontsize=7.5,
             ha="left", va="bottom", rotation_mode="anchor",
         )  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{len(make_study_figures(sys.argv[1]))} files lie in {sys.argv[1]}/figures.")
+    except UcolnetError as error:
+        sys.exit(f"figures: {error}")

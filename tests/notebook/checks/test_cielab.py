@@ -1,0 +1,101 @@
+"""The exercises of notebook 01."""
+
+import numpy as np
+import pytest
+
+from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.notebook.checks import cielab as check
+
+SIGNS = {"orange": ("+", "+"), "leaf green": ("-", "+"), "turquoise": ("-", "-"), "violet": ("+", "-")}
+
+
+def limit(ab, most):
+    chroma = np.linalg.norm(ab, axis=-1, keepdims=True)
+    return ab * np.minimum(1, most / np.maximum(chroma, 1e-9))
+
+
+def always_scaled(ab, most):
+    return ab * most / np.maximum(np.linalg.norm(ab, axis=-1, keepdims=True), 1e-9)
+
+
+def nan_at_gray(ab, most):
+    chroma = np.linalg.norm(ab, axis=-1, keepdims=True)
+    return ab / chroma * np.minimum(chroma, most)
+
+
+def without_linear_light(picture):
+    matrix = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+    x, y, z = np.moveaxis(np.cbrt(picture / 255 @ matrix.T / matrix.sum(1)), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+def changed(**pairs):
+    return ({**SIGNS, **{name.replace("_", " "): pair for name, pair in pairs.items()}},)
+
+
+def test_right_and_wrong_answers(judge):
+    judge(
+        check,
+        right={
+            check.half_light: [(188,), (187,), (np.int64(188),), (188.0,)],
+            check.signs: [(SIGNS,), ({name: list(pair) for name, pair in SIGNS.items()},)],
+            check.picture_to_lab: [(rgb8_to_lab,), (lambda picture: rgb8_to_lab(picture).astype(np.float64),)],
+            check.limit_chroma: [(limit,)],
+            check.grays_of_yellow: [(["mean", "luma", "L", "value"],), (("mean", "luma", "L", "value"),)],
+            check.two_errors: [(5, 12.5**0.5), (5.0, 3.54)],
+        },
+        wrong={
+            check.half_light: [(128,), (55,), (186,), (190,), (0.5,), (500,), (True,)],
+            check.signs: [
+                changed(orange=("-", "+")),
+                changed(leaf_green=("+", "-")),  # a and b swapped
+                changed(violet=("-", "+")),
+                changed(turquoise=None),
+                changed(turquoise="--"),
+                ({name: None for name in SIGNS},),
+            ],
+            check.picture_to_lab: [
+                (without_linear_light,),
+                (lambda picture: rgb8_to_lab(picture)[..., [0, 2, 1]],),
+                (lambda picture: rgb8_to_lab(picture) * [0.01, 1, 1],),
+                (lambda picture: rgb8_to_lab(picture[..., ::-1]),),
+                (lambda picture: rgb8_to_lab(picture)[0],),
+                (lambda picture: rgb8_to_lab(picture) * np.nan,),
+            ],
+            check.limit_chroma: [
+                (lambda ab, most: np.clip(ab, -most, most),),
+                (lambda ab, most: np.clip(ab, -most / 2**0.5, most / 2**0.5),),
+                (always_scaled,),
+                (nan_at_gray,),
+                (lambda ab, most: ab,),
+                (lambda ab, most: -limit(ab, most),),
+                (lambda ab, most: limit(ab, most)[..., ::-1],),
+                (lambda ab, most: np.where(np.linalg.norm(ab, axis=-1, keepdims=True) > most, 0, ab),),
+                (lambda ab, most: np.where(ab == limit(ab, most), ab, -limit(ab, most)),),
+            ],
+            check.grays_of_yellow: [
+                (["luma", "mean", "L", "value"],),
+                (["mean", "L", "luma", "value"],),
+                (["value", "L", "luma", "mean"],),
+                (["mean", "luma", "L"],),
+            ],
+            check.two_errors: [(3.54, 5), (7, 3.54), (5, 5), (5, 3.5), (5, 12.5)],
+        },
+    )
+
+
+def test_untouched_signs_are_told_as_unanswered(capsys):
+    check.signs({name: None for name in SIGNS})
+    assert capsys.readouterr().out == "Not answered yet.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (without_linear_light, "119 gets L = 74"),
+        (lambda picture: rgb8_to_lab(picture)[..., [0, 2, 1]], "another colour"),
+    ],
+)
+def test_the_hint_fits_the_mistake(capsys, answer, words):
+    check.picture_to_lab(answer)
+    assert words in capsys.readouterr().out
