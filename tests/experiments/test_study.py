@@ -70,6 +70,18 @@ def test_kept_weights_are_small_and_colour_alike(first):
     assert Colorizer.load(out / "models" / "v3").size == RECIPE.size
 
 
+def test_kept_weights_are_finite_whatever_batch_norm_has_seen(first, tmp_path):
+    """Half precision ends at 65,504; the variance of a layer may be millions."""
+    model = load_model(first[0] / "work" / "v3-0")
+    statistics = next(buffer for name, buffer in model.named_buffers() if name.endswith("running_var"))
+    statistics.fill_(3e6)
+    module._keep_weights(model, RUNS[0], module._Place(tmp_path, tmp_path, None, {}, frozenset()))
+    kept = load_model(tmp_path / "models" / "v3")
+    for name, value in kept.named_buffers():
+        assert torch.equal(value, model.get_buffer(name))
+    assert all(parameter.isfinite().all() for parameter in kept.parameters())
+
+
 def test_a_second_call_does_nothing_even_in_a_fresh_clone(first, out, monkeypatch):
     shutil.rmtree(out / "work")
     for name in ("train", "draw_toy_world", "train_toy_detector", "evaluate_controls"):

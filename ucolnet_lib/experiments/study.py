@@ -235,7 +235,11 @@ def _keep_weights(model: torch.nn.Module, run: StudyRun, place: _Place) -> None:
         kept = Run(folder)
         kept.describe(run.model, run.recipe, place.data.name)
         kept.write_config(model.config)
-        copy.deepcopy(model).half().save_weights(folder / "model.safetensors")
+        half = copy.deepcopy(model)
+        # Not the statistics of batch norm: a variance may be larger than the 65,504 that half precision can hold.
+        for parameter in half.parameters():
+            parameter.data = parameter.data.half()
+        half.save_weights(folder / "model.safetensors")
 
 
 def _write(place: _Place, key: str, evaluation: Evaluation, content: dict) -> None:

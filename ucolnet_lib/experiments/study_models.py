@@ -316,8 +316,8 @@ def summary_table(rows: list[dict]) -> str:
         "Means over the runs, ± standard deviation. ab RMSE: CIELAB per channel, all pixels of the test scenes; "
         "of gray: as a share of the gray pictures' RMSE; way to the oracle: on the pixels of objects, from gray (0%) "
         "to the class oracle (100%); lowest loss: of the colour loss on the 10% held out of training; gap: validation "
-        "minus training colour loss in the last epoch; minutes: of training, as it ran beside others. ↓ lower is better, "
-        "↑ higher is better."
+        "minus training colour loss in the last epoch; minutes: of training, as it ran beside others. "
+        "↓ lower is better, ↑ higher is better."
     )
     return "\n".join([*lines, "", caption, ""])
 
