@@ -52,7 +52,7 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     weight = labelled.to(probability.dtype)
     safe = torch.where(labelled, target.flatten(), 0)
     # Sums a class over labelled pixels, without building a one-hot volume.
-    predicted = weight @ probability
+    predicted = (weight[:, None] * probability).sum(dim=0)
     at_target = probability.gather(1, safe[:, None])[:, 0]
     zeros = torch.zeros_like(predicted)
     overlap = zeros.index_add(0, safe, at_target * weight)

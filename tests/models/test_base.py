@@ -35,6 +35,16 @@ def test_saving_again_replaces_the_old_model(saved, tiny):
     assert len(list(saved.iterdir())) == 3
 
 
+def test_equal_weights_are_equal_files(tiny, tmp_path):
+    """So that a checksum tells whether a model has changed: `ucolnet reproduce` relies on it."""
+    model = tiny("ucolnet_v3")
+    contents = set()
+    for i in range(20):
+        model.save_weights(tmp_path / f"{i}.safetensors")
+        contents.add((tmp_path / f"{i}.safetensors").read_bytes())
+    assert len(contents) == 1
+
+
 def test_weights_of_a_channels_last_model_can_be_saved(tiny, tmp_path):
     model = tiny("ucolnet_v3").to(memory_format=torch.channels_last)
     model.save_weights(tmp_path / "last.safetensors")

@@ -76,9 +76,9 @@ class ColorizationModel(nn.Module, PyTorchModelHubMixin, library_name="ucolnet",
     def save_weights(self, path: str | Path) -> None:
         """Write the weights alone, as safetensors; the file's metadata say which model they belong to."""
         weights = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
-        metadata = {"format": "pt", "config": json.dumps(self.config)}
         with write_beside(path) as beside:
-            save_file(weights, beside, metadata)
+            # One key alone: safetensors writes several in an order of chance, and equal weights would differ as files.
+            save_file(weights, beside, {"config": json.dumps(self.config)})
 
     def load_weights(self, path: str | Path) -> None:
         """Fill the model from a safetensors file that must fit exactly.
