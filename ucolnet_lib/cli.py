@@ -140,9 +140,9 @@ def reproduce(
 
 @study_app.command("models")
 def study_models(
-    out: Annotated[Path, typer.Option(help="The study's folder; finished runs in it are kept.")] = Path(
-        "results/study-models"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; else results/study-models, for others runs/study-models.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
     detector: Annotated[
         Path | None, typer.Option(help="YOLO weights; without it a toy detector, or none with --data.")

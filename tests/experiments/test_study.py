@@ -112,7 +112,7 @@ def test_another_recipe_is_another_run(out):
     assert study(out, changed)[1] == []
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"rows": []'])
+@pytest.mark.parametrize("damage", ["", "{", '{"rows": []', '{"rows": []}', "[]"])
 def test_damaged_rows_are_no_rows(out, damage):
     (out / "rows" / "v3-0.json").write_text(damage)
     assert study(out)[1] == ["v3-0"]

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.figures.study import category_chart, comparison_chart, make_study_figures, study_curves
+from ucolnet_lib.figures.curves import loss_curves
+from ucolnet_lib.figures.study import category_chart, comparison_chart, make_study_figures
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def history(length: int, best: int, level=0.01) -> pd.DataFrame:
 
 def test_curves_mark_the_best_epoch_of_every_seed():
     seeds = [history(12, 5), history(10, 7, 0.012)]
-    figure = study_curves({"ucolnet_v3": seeds, "ucolnet_v1": seeds[:1]})
+    figure = loss_curves({"ucolnet_v3": seeds, "ucolnet_v1": seeds[:1]})
     ax = figure.axes[0]
     marks = next(line for line in ax.lines if line.get_label() == "lowest validation")
     assert list(marks.get_xdata()) == [5, 7] and list(marks.get_ydata()) == pytest.approx([0.01, 0.012])

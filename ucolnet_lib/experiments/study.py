@@ -76,10 +76,10 @@ class _Place:
     def has(self, key: str, inputs: dict) -> bool:
         """Whether the small files of a run are there, made from these inputs."""
         try:
-            found = json.loads(self.rows(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(self.rows(key).read_text(encoding="utf-8"))["inputs"]
+        except (OSError, ValueError, KeyError, TypeError):
             return False
-        return found["inputs"] == json.loads(json.dumps(inputs)) and (self.out / "classes" / f"{key}.csv").is_file()
+        return found == json.loads(json.dumps(inputs)) and (self.out / "classes" / f"{key}.csv").is_file()
 
 
 def run_study(

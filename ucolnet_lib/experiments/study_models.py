@@ -43,7 +43,7 @@ VERDICTS = {True: "holds here", False: "does not hold here", None: "cannot be to
 
 
 def study_models(
-    out: str | Path = "results/study-models",
+    out: str | Path | None = None,
     data: str | Path | None = None,
     detector: str | Path | None = None,
     seeds: int = 3,
@@ -56,7 +56,8 @@ def study_models(
     """Run the study, or only what is missing of it, and say what came out.
 
     Args:
-        out: the study's folder; what is finished there already is not done again.
+        out: the study's folder; what is finished there already is not done again. None is `results/study-models` for
+            the committed study (profile toy, drawn scenes), else `runs/study-models`, which leaves that one alone.
         data: a COCO folder; None draws the toy world.
         detector: YOLO weights; None trains a small detector on the toy world, and recognises nothing in other data.
         seeds: trainings of each model.
@@ -74,6 +75,9 @@ def study_models(
         raise UcolnetError(f"There is no profile {profile!r}. Choose one of: {', '.join(PROFILES)}.")
     if seeds < 1:
         raise UcolnetError(f"The number of seeds is {seeds}, and must be 1 or more.")
+    if out is None:
+        committed = profile == "toy" and data is None and not settings
+        out = "results/study-models" if committed else "runs/study-models"
     out = Path(out)
     recipe = PROFILES[profile].study_recipe
     runs = [

@@ -17,8 +17,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.figures.curves import loss_curves
 from ucolnet_lib.figures.style import COLORS, LABELS, save, style
-from ucolnet_lib.metrics import overfitting
 
 
 def make_study_figures(out: str | Path) -> list[Path]:
@@ -36,60 +36,11 @@ def make_study_figures(out: str | Path) -> list[Path]:
         for row in results["summary"]
     }
     figures = {
-        "loss-curves": study_curves(histories),
+        "loss-curves": loss_curves(histories),
         "comparisons": comparison_chart(results["comparisons"]),
         "segmentation-by-category": category_chart(pd.read_csv(out / "categories.csv")),
     }
     return [path for name, figure in figures.items() for path in save(figure, out / "figures" / name)]
-
-
-def study_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
-    """Colour loss of every model, a panel each: the mean over the seeds, the band from the lowest to the highest.
-
-    A circle marks each seed's epoch of the lowest validation colour loss. Seeds that stopped early end early: the
-    mean and the band run as far as the shortest.
-
-    Args:
-        histories: model name -> one history a seed (columns epoch, train_color, validation_color).
-    """
-    columns = min(3, len(histories))
-    rows = -(-len(histories) // columns)
-    with style():
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(3.4 * columns, 2.6 * rows + 0.4), sharex=True, sharey=True, squeeze=False
-        )
-        for ax, (name, seeds) in zip(axes.flat, histories.items(), strict=False):
-            color = COLORS.get(name, "black")
-            length = min(len(history) for history in seeds)
-            epochs = seeds[0]["epoch"].to_numpy()[:length]
-            for column, line, label in (("train_color", ":", "training"), ("validation_color", "-", "validation")):
-                values = np.stack([history[column].to_numpy()[:length] for history in seeds])
-                ax.plot(epochs, values.mean(axis=0), color=color, linestyle=line, label=label)
-                ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
-            marks = [overfitting(history) for history in seeds]
-            lowest = [history["validation_color"].min() for history in seeds]
-            ax.plot(
-                [m["best_epoch"] for m in marks], lowest, "o", color=color, markerfacecolor="white", markersize=5,
-                label="lowest validation",
-            )  # fmt: skip
-            ax.set_title(LABELS.get(name, name), loc="left")
-            best = ", ".join(str(m["best_epoch"]) for m in marks)
-            gap = np.mean([m["final_gap"] for m in marks])
-            ax.text(
-                0.97, 0.95, f"lowest in epoch {best}\ngap at the end {gap:+.4f}",
-                transform=ax.transAxes, ha="right", va="top", fontsize=8,
-            )  # fmt: skip
-            ax.set_yscale("log")
-        for ax in axes.flat[len(histories) :]:
-            ax.set_visible(False)
-        for ax in axes[:, 0]:
-            ax.set_ylabel("colour loss (MSE of ab / 110)")
-        for ax in axes.flat[max(0, len(histories) - columns) : len(histories)]:  # the lowest of each column
-            ax.set_xlabel("epoch")
-            ax.tick_params(labelbottom=True)
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        axes.flat[0].legend(fontsize=8, loc="lower left")
-    return figure
 
 
 def comparison_chart(comparisons: Sequence[Mapping]) -> Figure:
