@@ -4,12 +4,13 @@ import pytest
 
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.notebook import results
-from ucolnet_lib.notebook.results import study, study_history, trained_folder, trained_model
+from ucolnet_lib.notebook.results import study, study_categories, study_history, trained_folder, trained_model
 
 
 def test_the_committed_study_is_read():
     content = study()
     assert {"rows", "summary", "statements", "comparisons"} <= set(content)
+    assert {"category", "gain", "low", "high"} <= set(study_categories())
     for row in content["summary"]:
         for seed in range(row["seeds"]):
             assert len(study_history(row["model"], seed)) > 1

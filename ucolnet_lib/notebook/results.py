@@ -29,6 +29,11 @@ def study_history(model: str, seed: int = 0) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
+def study_categories() -> pd.DataFrame:
+    """What segmentation brings v3, a row a category: pixels, ambiguity, ab RMSE with and without it, the interval."""
+    return pd.read_csv(_folder() / "categories.csv")
+
+
 def trained_model(model: str) -> nn.Module:
     """A model of the study (seed 0), in evaluation mode: iizuka, ucolnet_v1, ucolnet_v2 or ucolnet_v3."""
     return load_model(trained_folder(model))
