@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 from ucolnet_lib.notebook.checks import data as check
@@ -30,11 +32,16 @@ def measure(convert=lambda picture: picture.astype(int), formula=lambda r, g, b:
 def test_the_checks_of_notebook_02(judge):
     right = {
         check.class_of_bottle: [(40,), (np.int64(40),), (40.0,)],
-        check.run_lengths: [([4, 4, 1, 1, 2],), ((4, 4, 1, 1, 2),), (np.array([4, 4, 1, 1, 2]),)],
+        check.run_lengths: [
+            ([4, 4, 1, 1, 2],),
+            ((4, 4, 1, 1, 2),),
+            (np.array([4, 4, 1, 1, 2]),),
+            (torch.tensor([4, 4, 1, 1, 2]),),
+        ],
         check.ignored_pixels: [(27,)],
         check.shrink: [(resized(Image.Resampling.NEAREST),), (strided,)],
         check.difference_measure: [(measure(),), (measure(lambda picture: picture.astype(np.float32)),)],
-        check.held_out_by_both: [(10,), (8,), (13.0,)],
+        check.held_out_by_both: [(40,), (35,), (44.0,)],
     }
     wrong = {
         # The id itself; the background forgotten; one gap overlooked; one gap too many.
@@ -45,6 +52,7 @@ def test_the_checks_of_notebook_02(judge):
             ([0, 4, 4, 1, 1, 2],),
             ([4, 4, 1, 1],),
             ([4, 4, 1, 2, 1],),
+            ([4, 4, 1, 1, 2, 0],),
             (12,),
         ],
         # The whole crowd; the car forgotten; the whole car; crowd over objects; the person forgotten.
@@ -62,12 +70,13 @@ def test_the_checks_of_notebook_02(judge):
         check.difference_measure: [
             (measure(lambda picture: picture),),  # the bug: bytes wrap around
             (measure(formula=lambda r, g, b: np.abs(r - g)),),
+            (measure(lambda picture: picture / 255),),
             (measure(formula=lambda r, g, b: (r - g) + (g - b)),),
             (measure(formula=lambda r, g, b: np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)),),
             (measure(formula=lambda r, g, b: (np.abs(r - g) + np.abs(g - b)).astype(np.uint8)),),
             (measure(lambda picture: picture.astype(np.int8)),),
         ],
-        check.held_out_by_both: [(100,), (99,), (90,), (0,), (1,), (50,), (True,)],
+        check.held_out_by_both: [(200,), (199,), (180,), (100,), (20,), (0,), (1,), (0.2,), (True,)],
     }
     judge(check, right, wrong)
 
@@ -81,3 +90,32 @@ def test_no_hint_gives_the_answer_away(capsys):
     said = capsys.readouterr().out
     assert "Not yet." in said
     assert "40" not in said and "27" not in said and "4, 4, 1, 1, 2" not in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "asks_for_bytes"),
+    [
+        (measure(lambda picture: picture), True),
+        (measure(formula=lambda r, g, b: (np.abs(r - g) + np.abs(g - b)).astype(np.uint8)), True),
+        (measure(lambda picture: picture / 255), False),
+        (measure(formula=lambda r, g, b: np.abs(r - g)), False),
+    ],
+)
+def test_the_hint_on_bytes_comes_only_where_bytes_are_the_fault(capsys, answer, asks_for_bytes):
+    check.difference_measure(answer)
+    assert ("uint8" in capsys.readouterr().out) is asks_for_bytes
+
+
+def test_hints_for_answers_of_another_kind(capsys):
+    check.class_of_bottle("40")
+    check.run_lengths(12)
+    check.run_lengths(["4"])
+    check.held_out_by_both(0.2)
+    check.run_lengths([4, 4, 1, 1, 2, 0])
+    assert capsys.readouterr().out.splitlines() == [
+        "Not yet. Give a whole number.",
+        "Not yet. Give a list of whole numbers.",
+        "Not yet. Give a list of whole numbers.",
+        "Not yet. Not the share is asked, but how many photographs.",
+        "Not yet. A 0 is needed only at the start, and only if the first pixel is 1.",
+    ]

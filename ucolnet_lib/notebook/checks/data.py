@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image
 
 from ucolnet_lib.common import IGNORE_INDEX
 from ucolnet_lib.data.coco import CLASS_OF_CATEGORY
-from ucolnet_lib.notebook.checks.base import exercise, result_of
+from ucolnet_lib.notebook.checks.base import WrongKind, exercise, number, result_of, whole_number
 
 BOTTLE = 44
 MASK = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [0, 1, 0, 0]])
@@ -19,12 +18,12 @@ MASK = np.array([[0, 0, 1, 1], [0, 1, 1, 0], [0, 1, 0, 0]])
 @exercise
 def class_of_bottle(answer: Any) -> str | None:
     """The class (1..80) of COCO's category 44."""
-    number = _number(answer)
-    if number == BOTTLE:
+    found = whole_number(answer)
+    if found == BOTTLE:
         return "That is the category's id. The ids have gaps, the classes have none."
-    if number == CLASS_OF_CATEGORY[BOTTLE] - 1:
+    if found == CLASS_OF_CATEGORY[BOTTLE] - 1:
         return "Off by one: class 0 is the background, the first category is class 1."
-    if number != CLASS_OF_CATEGORY[BOTTLE]:
+    if found != CLASS_OF_CATEGORY[BOTTLE]:
         return "Count how many of the missing ids are smaller than 44."
     return None
 
@@ -32,13 +31,18 @@ def class_of_bottle(answer: Any) -> str | None:
 @exercise
 def run_lengths(counts: Any) -> str | None:
     """The run lengths of `MASK`, column by column, zeros first: a list of whole numbers."""
-    numbers_ = [_number(count) for count in counts]
+    try:
+        lengths = [whole_number(count) for count in counts]
+    except TypeError:  # WrongKind is one, too
+        raise WrongKind("Give a list of whole numbers.") from None
     rows, columns = _runs(MASK.ravel()), _runs(MASK.T.ravel())
-    if numbers_ == rows:
+    if lengths == rows:
         return "You went along the rows. RLE goes down the columns."
-    if sum(numbers_) != MASK.size:
-        return f"The numbers should add up to the {MASK.size} pixels of the mask; yours add up to {sum(numbers_)}."
-    if numbers_ != columns:
+    if sum(lengths) != MASK.size:
+        return f"The numbers should add up to the {MASK.size} pixels of the mask; yours add up to {sum(lengths)}."
+    if 0 in lengths:
+        return "A 0 is needed only at the start, and only if the first pixel is 1."
+    if lengths != columns:
         return "Write the columns one after the other in one line, then count equal neighbours. Zeros come first."
     return None
 
@@ -46,17 +50,17 @@ def run_lengths(counts: Any) -> str | None:
 @exercise
 def ignored_pixels(answer: Any) -> str | None:
     """How many pixels of a crowd of 8 x 5 stay 255 with a person of 3 x 3 in it and a car of 4 x 3 half over it."""
-    number = _number(answer)
+    found = whole_number(answer)
     crowd, person, car = np.s_[0:5, 0:8], np.s_[1:4, 2:5], np.s_[3:6, 6:10]
     labels = np.zeros((6, 10), int)
     labels[crowd] = IGNORE_INDEX
-    if number == (labels == IGNORE_INDEX).sum():
+    if found == (labels == IGNORE_INDEX).sum():
         return "That is the whole crowd. Objects are painted over crowds."
     labels[person] = 1
-    if number == (labels == IGNORE_INDEX).sum():
+    if found == (labels == IGNORE_INDEX).sum():
         return "The person is right. Now look whether the car covers a part of the crowd, too."
     labels[car] = 3
-    if number != (labels == IGNORE_INDEX).sum():
+    if found != (labels == IGNORE_INDEX).sum():
         return "Begin with the crowd's pixels and take away those that an object covers. Only a part of the car counts."
     return None
 
@@ -94,29 +98,32 @@ def difference_measure(function: Any) -> str | None:
         wanted = (np.abs(red - green) + np.abs(green - blue)).mean()
         found = float(result_of(function, picture.copy()))
         if not np.isclose(found, wanted, rtol=1e-3):
+            # What comes out when the subtractions, the sum, or both are done in uint8.
+            exact = np.abs(red - green) + np.abs(green - blue)
+            red, green, blue = np.moveaxis(picture, 2, 0)
+            first, second = red - green, green - blue
+            wrapped = [(first + second).mean(), (first.astype(int) + second).mean(), exact.astype(np.uint8).mean()]
+            question = "Which numbers can a uint8 hold?"
+            if not np.isclose(found, wrapped, rtol=1e-3).any():
+                question = "Keep the scale 0-255, and add both differences."
             return (
-                f"For a picture with the first pixel {picture[0, 0].tolist()} the measure should be {wanted:.1f}, "
-                f"and yours is {found:.1f}. Which numbers can a uint8 hold?"
+                f"For a picture with the first pixel {picture[0, 0].tolist()} the measure should be {wanted:.3g}, "
+                f"and yours is {found:.3g}. {question}"
             )
     return None
 
 
 @exercise
 def held_out_by_both(answer: Any) -> str | None:
-    """Of 100 photographs held out of 1000, how many does a shuffle of another order hold out: about as by chance."""
-    number = _number(answer)
-    if number >= 50:
+    """Of 200 photographs held out of 1000, how many does a shuffle of another order hold out: about as by chance."""
+    if 0 < number(answer) < 1:
+        return "Not the share is asked, but how many photographs."
+    found = whole_number(answer)
+    if found >= 80:
         return "The same seed picks the same places. But in the two lists, other photographs stand there."
-    if not 4 <= number <= 20:
+    if not 30 <= found <= 50:  # such a draw has a standard deviation of about 5
         return "The second shuffle knows nothing of the first. What share of ANY photographs does it hold out?"
     return None
-
-
-def _number(answer: Any) -> int:
-    """The answer as a whole number."""
-    if isinstance(answer, bool | np.bool_) or not isinstance(answer, numbers.Real) or answer != int(answer):
-        raise TypeError("this exercise wants a whole number")
-    return int(answer)
 
 
 def _runs(line: np.ndarray) -> list[int]:
