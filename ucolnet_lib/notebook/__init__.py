@@ -1,7 +1,8 @@
 """What the notebooks share: set-up, pictures before and after, and the command that saves their outputs."""
 
+from ucolnet_lib.notebook.alpha_explorer import AlphaExplorer
 from ucolnet_lib.notebook.compare import compare, to_gray
 from ucolnet_lib.notebook.explorer import Explorer
 from ucolnet_lib.notebook.setup import Lesson, start
 
-__all__ = ["Explorer", "Lesson", "compare", "start", "to_gray"]
+__all__ = ["AlphaExplorer", "Explorer", "Lesson", "compare", "start", "to_gray"]

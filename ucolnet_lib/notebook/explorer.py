@@ -57,7 +57,7 @@ class Explorer:
     def widget(self) -> ipywidgets.Widget:
         """The slider, the chooser and the two pictures, connected."""
         border = ipywidgets.IntSlider(value=50, min=0, max=100, description="coloured %")
-        names = [(f"scene {i + 1}", i) for i in range(len(self.rows))]
+        names = [(f"scene {i}", i) for i in range(len(self.rows))]
         choice = ipywidgets.Dropdown(options=names, description="picture")
         left, right = ipywidgets.Image(height=HEIGHT), ipywidgets.Image(height=HEIGHT)
 

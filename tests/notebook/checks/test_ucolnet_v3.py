@@ -57,7 +57,7 @@ def interval(values, ddof=1, root=True, t=None):
     return d.mean() - margin, d.mean() + margin
 
 
-DAMAGED = np.array([[11.0, 0.07], [10.9, 0.08], [20.1, 0.42], [9.8, 0.06], [26.2, 0.07]])
+DAMAGED = np.array([[19, 7, 0.3], [18, 8, 0.2], [33, 14, 0.9], [17, 6, 0.2], [18, 28, 0.2]])
 
 
 def test_checks(judge):
@@ -65,9 +65,12 @@ def test_checks(judge):
         ucolnet_v3.two_decoders: [(Two,)],
         ucolnet_v3.decoder_parameters: [(decoder_parameters,)],
         ucolnet_v3.color_only: [(color_only,)],
-        ucolnet_v3.most_needed: [(4, 2, DAMAGED), (2, 4, DAMAGED[:, ::-1])],
-        ucolnet_v3.interval: [(interval,), (lambda d: list(interval(d)),)],
-        ucolnet_v3.verdicts: [(["A", "B", "cannot be told", "cannot be told", "A"],)],
+        ucolnet_v3.most_needed: [(2, 4, DAMAGED), (4, 2, DAMAGED[:, [1, 0, 2]])],
+        ucolnet_v3.interval: [(interval,), (lambda d: list(interval(d)),), (lambda d: np.float32(interval(d)),)],
+        ucolnet_v3.verdicts: [
+            (["A", "B", "cannot be told", "cannot be told", "A"],),
+            (("a", "b", *2 * ["It cannot be told"], "A"),),
+        ],
     }
     wrong = {
         ucolnet_v3.two_decoders: [(One,), (Unused,), (Swapped,), (Anew,), (Decoder,)],
@@ -84,10 +87,11 @@ def test_checks(judge):
             (lambda m, x: color_only(m, x, skip=False),),
             (lambda m, x: m(x).logits,),
         ],
-        ucolnet_v3.most_needed: [(2, 2, DAMAGED), (4, 4, DAMAGED), (2, 4, DAMAGED), (5, 2, DAMAGED), (4, 2, DAMAGED.T)],
+        ucolnet_v3.most_needed: [(2, 2, DAMAGED), (4, 4, DAMAGED), (4, 2, DAMAGED), (2, 5, DAMAGED), (2, 4, DAMAGED.T)],
         ucolnet_v3.interval: [
             (lambda d: interval(d, ddof=0),),
             (lambda d: interval(d, root=False),),
+            (lambda d: interval(d, t=stats.t.ppf(0.975, len(d) - 1) / np.sqrt(len(d))),),  # s / n
             (lambda d: interval(d, t=1.96),),
             (lambda d: interval(d, t=stats.t.ppf(0.95, len(d) - 1)),),  # 90%
             (lambda d: interval(d, t=stats.t.ppf(0.975, len(d))),),  # one degree of freedom too many
