@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.toy import draw_toy_world
+from ucolnet_lib.evaluation.detection import Detections
+from ucolnet_lib.evaluation.detections_file import write_detections
+from ucolnet_lib.evaluation.gray_paths import GrayPaths
 from ucolnet_lib.models import create_model
 from ucolnet_lib.recipes import RECIPES
 from ucolnet_lib.training import Run
@@ -127,6 +131,31 @@ def test_missing_detector(toy, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_study_paper_numbers(toy, tmp_path):
+    shutil.copytree(toy, tmp_path / "world")
+    photos = CocoSplit(toy, "val2017")
+    perfect = {}
+    for place, image_id in enumerate(photos.ids):
+        objects = photos.objects(place)
+        boxes = np.reshape([(x, y, x + w, y + h) for x, y, w, h in (o.box for o in objects)], (-1, 4))
+        labels = np.array([o.label for o in objects], int)
+        perfect[image_id] = Detections(boxes, np.full(len(objects), 0.9), labels)
+    for variant in GrayPaths().variants:
+        write_detections(tmp_path / "perfect" / f"{variant}.json", perfect)
+    done = ucolnet("study", "paper-numbers", "--data", "world", "--detector", "perfect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "in 69 more" in done.stdout
+    results = (tmp_path / "results" / "paper-numbers" / "results.json").read_text(encoding="utf-8")
+    assert '"ucolnet study paper-numbers --data world --detector perfect"' in results
+    assert str(tmp_path) not in results
+
+
+def test_study_paper_numbers_with_a_missing_detector(toy, tmp_path):
+    done = ucolnet("study", "paper-numbers", "--data", toy, "--detector", "no.pt", "--out", "out", cwd=tmp_path)
+    assert_one_sentence(done, "no.pt", "does not exist")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_broken_picture_does_not_stop_the_rest(model_folder, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -161,3 +190,24 @@ def test_the_command_line_opens_no_room_before_it_is_asked():
     code = "import ucolnet_lib.cli, sys; print({'torch', 'accelerate', 'ultralytics', 'matplotlib'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_evaluate_the_controls(toy, tmp_path):
+    done = ucolnet("evaluate", "--data", toy, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "| gray_224 |" in done.stdout and (tmp_path / "out" / "results.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--detector", "nowhere.xml"], "nowhere.xml does not exist"),
+        (["--images", "mine"], "NAME=FOLDER"),
+        (["--images", "mine=nowhere"], "no folder nowhere"),
+        (["--split", "test2017"], "test2017"),
+        (["no-run"], "no-run is no run folder"),
+    ],
+)
+def test_evaluate_with_bad_input(toy, tmp_path, arguments, words):
+    assert_one_sentence(ucolnet("evaluate", *arguments, "--data", toy, "--out", tmp_path / "out"), words)
+    assert not (tmp_path / "out").exists()

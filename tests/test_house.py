@@ -20,6 +20,7 @@ ROOMS = {
     "models": ("data",),
     "losses": (),
     "metrics": (),
+    "image_metrics": (),
     "recipes": (),
     "training": (),
     "colorizer": ("training",),

@@ -14,6 +14,7 @@ from ucolnet_lib.metrics import (
     ConfusionMatrix,
     class_errors,
     colourfulness,
+    colourfulness_absolute,
     image_errors,
     overfitting,
     rmse,
@@ -45,7 +46,7 @@ def test_errors_class_by_class_add_up_to_the_picture():
     random = np.random.default_rng(0)
     picture, truth = random.integers(0, 256, (2, 9, 7, 3), np.uint8)
     semantic_map = random.choice([0, 3, 80, 255], (9, 7)).astype(np.uint8)
-    squared = squared_ab_error(picture, rgb8_to_lab(truth))
+    squared = squared_ab_error(rgb8_to_lab(picture), rgb8_to_lab(truth))
     classes = class_errors(squared, semantic_map)
     assert [entry["class"] for entry in classes] == [0, 3, 80, 255]
     theirs = np.square(rgb2lab(picture)[..., 1:] - rgb2lab(truth)[..., 1:]).sum(axis=-1)
@@ -90,7 +91,7 @@ def test_a_table_and_a_list_give_the_same(triples):
 
 def test_lab_given_or_not_gives_the_same(triples):
     picture, truth, semantic_map = (part[1] for part in triples)
-    squared = squared_ab_error(picture, rgb8_to_lab(truth))
+    squared = squared_ab_error(rgb8_to_lab(picture), rgb8_to_lab(truth))
     assert image_errors(picture, truth, semantic_map, squared) == image_errors(picture, truth, semantic_map)
 
 
@@ -148,8 +149,24 @@ def test_gray_has_no_colourfulness():
 
 def test_opponent_differences_keep_their_sign():
     red_and_green = np.array([[[255, 0, 0], [0, 255, 0]]], np.uint8)
-    # rg is 255 and -255, yb is 127.5 twice; with absolute differences rg would have no spread.
+    # rg is 255 and -255, yb is 127.5 twice; with absolute differences rg has no spread.
     assert colourfulness(red_and_green) == pytest.approx(255 + 0.3 * 127.5)
+    assert colourfulness_absolute(red_and_green) == pytest.approx(0.3 * np.hypot(255, 127.5))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (240, 320)])
+def test_absolute_colourfulness_equals_the_formula_with_absolute_differences(rng, shape):
+    picture = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    red, green, blue = np.moveaxis(picture.astype(np.float64), -1, 0)
+    differences = np.abs(red - green), np.abs(0.5 * (red + green) - blue)
+    spread = np.linalg.norm([np.std(difference) for difference in differences])
+    mean = np.linalg.norm([np.mean(difference) for difference in differences])
+    assert colourfulness_absolute(picture) == pytest.approx(spread + 0.3 * mean, rel=1e-9, abs=1e-6)
+
+
+def test_both_kinds_of_colourfulness_agree_where_no_difference_is_negative(rng):
+    picture = np.sort(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8), axis=-1)[..., ::-1]  # R >= G >= B
+    assert colourfulness_absolute(picture) == colourfulness(picture)
 
 
 # mIoU.

@@ -138,6 +138,37 @@ def reproduce(
     run_experiment(out, profile, data, detector, parse_settings(settings), say=typer.echo)
 
 
+@app.command()
+def evaluate(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for tables, figures, the report and what goes on after a kill.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders of `ucolnet train`; without one the controls alone.")
+    ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(help="A referee: YOLO weights, torchvision:NAME, or a folder of detections. May be repeated."),
+    ] = None,
+    images: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="Pictures that another system coloured.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train2017 or val2017.")] = "val2017",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Evaluate the photographs that all folders of pictures have.")
+    ] = False,
+    leave_out_gray: Annotated[
+        bool, typer.Option("--leave-out-gray", help="Leave out photographs that are gray themselves.")
+    ] = False,
+) -> None:
+    """Measure colourings beside all controls: RMSE, detection, image metrics, with intervals, tables and a report."""
+    from ucolnet_lib.experiments.evaluate_runs import evaluate_runs, parse_pictures
+
+    evaluate_runs(
+        runs or [], data, out, detector or [], parse_pictures(images or []), split, allow_missing, leave_out_gray,
+        say=typer.echo,
+    )  # fmt: skip
+
+
 @study_app.command("models")
 def study_models(
     out: Annotated[
@@ -160,6 +191,20 @@ def study_models(
     from ucolnet_lib.experiments.study_models import study_models as run_study
 
     run_study(out, data, detector, seeds, profile, parse_settings(settings), jobs, say=typer.echo)
+
+
+@study_app.command("paper-numbers")
+def study_paper_numbers(
+    data: Data,
+    detector: Annotated[list[str], typer.Option(help="A referee, as `ucolnet evaluate` takes it. May be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table, the figure and what goes on after a kill.")] = Path(
+        "results/paper-numbers"
+    ),
+) -> None:
+    """Gray pictures along many paths: with which of them are the paper's numbers consistent?"""
+    from ucolnet_lib.experiments.paper_numbers import paper_numbers
+
+    paper_numbers(data, detector, out, say=typer.echo)
 
 
 @app.command()

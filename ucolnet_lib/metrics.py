@@ -26,13 +26,12 @@ RMSE_NAMES = (
 )
 
 
-def squared_ab_error(picture: np.ndarray, truth_lab: np.ndarray) -> np.ndarray:
+def squared_ab_error(lab: np.ndarray, truth_lab: np.ndarray) -> np.ndarray:
     """Squared distance in the ab plane at each pixel, CIELAB units: float32 (H, W).
 
     Args:
-        picture: uint8 (H, W, 3), RGB 0-255; truth_lab: `rgb8_to_lab` of the truth.
+        lab, truth_lab: float32 (H, W, 3), `rgb8_to_lab` of the picture and of the truth.
     """
-    lab = rgb8_to_lab(picture)
     return (lab[..., 1] - truth_lab[..., 1]) ** 2 + (lab[..., 2] - truth_lab[..., 2]) ** 2
 
 
@@ -55,12 +54,12 @@ def image_errors(
         raise ValueError(
             f"picture {picture.shape}, truth {truth.shape}, semantic map {semantic_map.shape}: sizes differ"
         )
-    squared = squared_ab_error(picture, rgb8_to_lab(truth)) if squared_ab is None else squared_ab
+    squared = squared_ab_error(rgb8_to_lab(picture), rgb8_to_lab(truth)) if squared_ab is None else squared_ab
     objects = (semantic_map != BACKGROUND) & (semantic_map != IGNORE_INDEX)
     return {
         "pixels": int(semantic_map.size),
         "object_pixels": int(np.count_nonzero(objects)),
-        "rgb_squared": _sum_of_squares(picture, truth),
+        "rgb_squared": sum_of_squares(picture, truth),
         "ab_squared": float(squared.sum(dtype=np.float64)),
         "ab_objects_squared": float((squared * objects).sum(dtype=np.float64)),
         "ab_distance": float(np.sqrt(squared).sum(dtype=np.float64)),
@@ -84,7 +83,7 @@ def class_errors(squared_ab: np.ndarray, semantic_map: np.ndarray) -> list[dict[
     ]
 
 
-def _sum_of_squares(picture: np.ndarray, truth: np.ndarray) -> int:
+def sum_of_squares(picture: np.ndarray, truth: np.ndarray) -> int:
     """Sum of squared differences of two uint8 arrays, exact."""
     difference = np.subtract(picture, truth, dtype=np.int16)
     return int(np.square(difference, dtype=np.int32).sum(dtype=np.int64))
@@ -122,9 +121,26 @@ def colourfulness(picture: np.ndarray) -> float:
     Args:
         picture: uint8 (H, W, 3), RGB 0-255.
     """
+    return _colourfulness(*_opponents(picture))
+
+
+def colourfulness_absolute(picture: np.ndarray) -> float:
+    """`colourfulness` with |rg| and |yb|, as in the program of DDColor (Kang et al., 2023; its file
+    basicsr/metrics/colorfulness.py) and others: a picture of red and green things loses most of its spread.
+
+    Only for comparing with numbers of such programs.
+    """
+    rg, twice_yb = _opponents(picture)
+    return _colourfulness(np.abs(rg), np.abs(twice_yb))
+
+
+def _opponents(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """rg and twice yb, whole numbers: int16 (H, W)."""
     red, green, blue = (picture[..., channel].astype(np.int16) for channel in range(3))
-    rg = red - green
-    twice_yb = red + green - 2 * blue
+    return red - green, red + green - 2 * blue
+
+
+def _colourfulness(rg: np.ndarray, twice_yb: np.ndarray) -> float:
     mean_rg, mean_yb = rg.mean(), twice_yb.mean() / 2
     square_rg = np.square(rg, dtype=np.int32).mean()
     square_yb = np.square(twice_yb, dtype=np.int32).mean() / 4

@@ -139,6 +139,40 @@ def test_objects_of_a_photograph(write_split, rectangle, tmp_path):
     assert second.label == PERSON and second.iscrowd is True
 
 
+def test_files_and_annotations_by_place(write_split, rectangle, tmp_path):
+    annotations = [rectangle(9, 90, 0, 0, 4, 4), rectangle(7, 3, 1, 1, 2, 2), rectangle(9, 1, 0, 0, 2, 2)]
+    names = {"000000000007.png": GRAY, "000000000009.png": GRAY, "000000000008.png": GRAY}
+    split = CocoSplit(write_split(tmp_path, names, annotations, unlisted=("000000000008.png",)), "val2017")
+    assert [split.file(i) for i in range(3)] == [tmp_path / "val2017" / f"00000000000{i}.png" for i in (7, 8, 9)]
+    assert [split.file(i) for i in range(3)] == [split[i].path for i in range(3)]
+    assert [[a["id"] for a in split.annotations(i)] for i in range(3)] == [[2], [], [1, 3]]
+    assert split.annotations(0) == [{"id": 2, **annotations[1]}]
+
+
+def test_the_checksum_changes_with_all_it_is_over(write_split, rectangle, tmp_path):
+    def checksum():
+        return CocoSplit(tmp_path, "val2017").checksum
+
+    write_split(tmp_path, {"000000000007.png": GRAY, "000000000008.png": GRAY}, [rectangle(7, 1, 0, 0, 4, 4)])
+    photos, annotations = tmp_path / "val2017", tmp_path / "annotations" / "instances_val2017.json"
+    seen = [checksum()]
+    assert checksum() == seen[0] == CocoSplit(tmp_path, "val2017").checksum
+    content = json.loads(annotations.read_text())
+    content["annotations"][0]["area"] += 1
+    annotations.write_text(json.dumps(content))
+    seen.append(checksum())
+    with (photos / "000000000007.png").open("ab") as file:
+        file.write(b"more")
+    seen.append(checksum())
+    (photos / "000000000009.png").write_bytes((photos / "000000000008.png").read_bytes())
+    seen.append(checksum())
+    (photos / "000000000009.png").rename(photos / "000000000010.png")
+    seen.append(checksum())
+    (photos / "000000000008.png").unlink()  # listed, and missing: told when the photograph is read
+    seen.append(checksum())
+    assert len(set(seen)) == len(seen) == 6
+
+
 def test_every_photograph_has_an_id_of_its_own(write_split, tmp_path):
     """Numbers that are taken, written twice, or missing: crops and splits are drawn by id."""
     names = ["7.png", "007.png", "8.png", "holiday.png", "²3.png", "3.jpg"]

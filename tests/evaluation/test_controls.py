@@ -1,11 +1,21 @@
 """The controls on pictures whose colours are known."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.data.coco import CocoSplit
-from ucolnet_lib.evaluation.controls import CONTROLS, chroma_statistics, control_pictures
+from ucolnet_lib.evaluation.controls import (
+    CONTROLS,
+    chroma_statistics,
+    control_pictures,
+    gray_picture,
+    sized_control_pictures,
+    sized_controls,
+)
 
 RED, BLUE, SKY = (200, 40, 30), (30, 60, 190), (120, 170, 220)
 PERSON, CAR = 1, 3  # category and class
@@ -76,3 +86,75 @@ def test_a_photograph_of_one_pixel(write_split, tmp_path):
     pictures = control_pictures(photo.rgb, rgb8_to_lab(photo.rgb), photo.semantic_map, statistics)
     np.testing.assert_array_equal(pictures["image_mean"], photo.rgb)
     np.testing.assert_array_equal(pictures["class_oracle"], photo.rgb)
+
+
+# Controls for a model's size.
+
+
+def sized(rgb, size) -> dict[str, np.ndarray]:
+    pictures = sized_control_pictures(rgb, rgb8_to_lab(rgb), size)
+    assert tuple(pictures) == sized_controls(size)
+    assert {(p.shape, p.dtype) for p in pictures.values()} == {(rgb.shape, np.dtype(np.uint8))}
+    return pictures
+
+
+@pytest.fixture
+def blobs() -> np.ndarray:
+    """Soft colours inside the gamut, uint8 (30, 42, 3): whatever is done to their chroma is no clipping."""
+    noise = np.random.default_rng(0).integers(95, 161, (5, 7, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((42, 30), Image.Resampling.BICUBIC))
+
+
+def test_names_of_sized_controls():
+    names = ("original_24", "gray_24", "true_chroma_24", "chroma_half", "chroma_inverted", "jpeg_50")
+    assert sized_controls(24) == names
+
+
+def test_through_the_size_by_pil(blobs):
+    pictures = sized(blobs, 12)
+    for name, full in (("original_12", blobs), ("gray_12", gray_picture(rgb8_to_lab(blobs)[..., 0]))):
+        small = Image.fromarray(full).resize((12, 12), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(pictures[name], small.resize((42, 30), Image.Resampling.BICUBIC))
+        assert (pictures[name] != full).any()
+
+
+def test_chroma_of_the_full_resolution(blobs):
+    lab, pictures = rgb8_to_lab(blobs), sized(blobs, 12)
+    for name, factor in (("chroma_half", 0.5), ("chroma_inverted", -1)):
+        np.testing.assert_allclose(rgb8_to_lab(pictures[name]), lab * (1, factor, factor), atol=1.5)
+
+
+def test_true_chroma_is_that_of_the_small_picture(blobs):
+    """A model that predicts the true chroma at its size: lightness is whole, chroma is smooth."""
+    lab, pictures = rgb8_to_lab(blobs), sized(blobs, 12)
+    found = rgb8_to_lab(pictures["true_chroma_12"])
+    np.testing.assert_allclose(found[..., 0], lab[..., 0], atol=0.6)
+    error = {name: np.abs(rgb8_to_lab(picture) - lab)[..., 1:].mean() for name, picture in pictures.items()}
+    assert 0.5 < error["true_chroma_12"] < error["chroma_half"] < error["chroma_inverted"]
+    # a and b are not exchanged, and stand at their place, also where the picture is not square.
+    halves = np.full((20, 40, 3), RED, np.uint8)
+    halves[:, 20:] = BLUE
+    found = rgb8_to_lab(sized(halves, 16)["true_chroma_16"])
+    np.testing.assert_allclose(found[:, :15], np.broadcast_to(lab_of(RED)[0], (20, 15, 3)), atol=1.5)
+    np.testing.assert_allclose(found[:, 25:], np.broadcast_to(lab_of(BLUE)[0], (20, 15, 3)), atol=1.5)
+    # At a size above the photograph's nothing is lost but rounding.
+    np.testing.assert_allclose(rgb8_to_lab(sized(blobs, 300)["true_chroma_300"]), lab, atol=2)
+
+
+def test_the_jpeg_is_of_quality_50(blobs):
+    file = io.BytesIO()
+    Image.fromarray(blobs).save(file, "JPEG", quality=50)
+    picture = sized(blobs, 12)["jpeg_50"]
+    np.testing.assert_array_equal(picture, Image.open(file))
+    assert 0 < np.abs(picture.astype(int) - blobs).mean() < 8
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (13, 2)])
+def test_sized_controls_of_ugly_shapes(shape):
+    flat = np.full((*shape, 3), SKY, np.uint8)
+    pictures = sized(flat, 8)
+    for name in ("original_8", "true_chroma_8"):
+        assert np.abs(pictures[name].astype(int) - flat).max() <= 2
+    gray = sized(np.full((*shape, 3), 90, np.uint8), 8)
+    for picture in gray.values():
+        assert np.abs(picture.astype(int) - 90).max() <= 2

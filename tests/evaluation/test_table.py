@@ -3,7 +3,16 @@
 import pandas as pd
 import pytest
 
-from ucolnet_lib.evaluation.table import CAPTION, COLUMNS, markdown, results_table, write_tables
+from ucolnet_lib.evaluation.rows import FIELDS
+from ucolnet_lib.evaluation.table import (
+    CAPTION,
+    COLUMNS,
+    EVALUATION_COLUMNS,
+    latex,
+    markdown,
+    results_table,
+    write_tables,
+)
 from ucolnet_lib.metrics import RMSE_NAMES
 
 
@@ -51,3 +60,33 @@ def test_files(tmp_path):
 
 def test_no_rows_give_an_empty_table():
     assert results_table([]).empty and list(results_table([])) == list(COLUMNS)
+
+
+def evaluated(**changes):
+    """A row as the evaluation makes it."""
+    numbers = {"rgb_mean": 20.756, "ab_pooled": 15.5}
+    content = dict.fromkeys(FIELDS) | {
+        "name": "my_gray", "images": 300, "objects": 2457, "recognised": 1085, "share": 0.4416,
+        "share_ci": [0.4106, 0.4743], "retention": 0.9164, "retention_ci": [None, None], "rmse": numbers,
+        "rmse_ci": {"rgb_mean": [19.1, 22.25], "ab_pooled": [14.9, 16.05]}, "ssim": 0.918,
+    }  # fmt: skip
+    return content | changes
+
+
+def test_intervals_stand_beside_their_numbers():
+    cells = [cell.strip() for cell in markdown([evaluated()], EVALUATION_COLUMNS).splitlines()[2].strip("|").split("|")]
+    found = dict(zip(EVALUATION_COLUMNS, cells, strict=True))
+    assert found["RMSE ↓"] == "20.76 (19.10 to 22.25)" and found["share ↑"] == "44.16% (41.06 to 47.43%)"
+    assert found["retention ↑"] == "91.64% (– to –)" and found["AP50 ↑"] == "–" and found["images"] == "300"
+
+
+def test_latex_has_the_same_cells_and_nothing_that_latex_would_take_for_itself():
+    row = evaluated(name="a_b & 50%", signature="x#1")
+    text = latex([row, row], EVALUATION_COLUMNS, "Recognised_1 ↑ 95% #")
+    lines = text.splitlines()
+    assert [line for line in lines if "rule" in line] == ["\\toprule", "\\midrule", "\\bottomrule"]
+    body = lines[lines.index("\\midrule") + 1 : lines.index("\\bottomrule")]
+    assert len(body) == 2 and all(line.startswith("a\\_b \\& 50\\% & 300 & 20.76 (19.10 to 22.25) & ") for line in body)
+    assert all(line.replace("\\&", "").count("&") == len(EVALUATION_COLUMNS) - 1 for line in body)
+    assert "\\caption{Recognised\\_1 $\\uparrow$ 95\\% \\#}" in text
+    assert f"{{l{'r' * (len(EVALUATION_COLUMNS) - 1)}}}" in text and not set("↓↑–") & set(text)

@@ -41,4 +41,6 @@ def test_it_trains_and_leaves_only_the_weights(toy, tmp_path):
     weights = train_toy_detector(toy, tmp_path / "detector.pt", size=64, epochs=1)
     assert [p.name for p in tmp_path.iterdir()] == ["detector.pt"]
     detector = open_detector(weights)
-    assert len(detector.detect([CocoSplit(toy, "val2017")[0].rgb])) == 1
+    assert detector.signature["input_size"] == 64
+    photo = CocoSplit(toy, "val2017")[0]
+    assert list(detector.detect({"original": photo.rgb}, photo.id)) == ["original"]

@@ -31,6 +31,10 @@ def study(out, runs=RUNS, **kwargs):
     return contents, [line.partition(":")[0] for line in said if "ab RMSE" in line]
 
 
+def numbers(content) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "signature"} for row in content["rows"]]
+
+
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     """One finished study for all tests of this file; each works on a copy."""
@@ -95,8 +99,9 @@ def test_a_run_that_is_missing_is_done_in_a_fresh_clone(first, out):
     (out / "rows" / "v3-1.json").unlink()
     contents, done = study(out)
     assert done == ["v3-1"]
-    # Data and detector were made anew, and the numbers are the same.
-    assert [c["rows"] for c in contents] == [c["rows"] for c in first[1]]
+    # Data and detector were made anew, and the numbers are the same. The signature is not: ultralytics writes the date
+    # into the detector's file, and with it another checksum.
+    assert [numbers(c) for c in contents] == [numbers(c) for c in first[1]]
 
 
 def test_side_by_side_is_the_same(first, tmp_path):

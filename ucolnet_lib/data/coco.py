@@ -8,9 +8,11 @@ in the order of their COCO ids, 255 ignore (crowds, and photographs that nobody 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +130,24 @@ class CocoSplit:
         rgb = read_rgb(path)
         return Photograph(image_id, path, rgb, self._semantic_map(image_id, path, rgb.shape[:2], listed))
 
+    def file(self, index: int) -> Path:
+        """Where photograph `index` lies."""
+        return self.photos / self._images[index][1]
+
+    @cached_property
+    def checksum(self) -> str:
+        """Over the names and sizes of the photographs and the annotation file; the photographs are not read."""
+        digest = hashlib.sha256(self.annotation_file.read_bytes())
+        for index in range(len(self)):
+            file = self.file(index)
+            digest.update(f"{file.name} {file.stat().st_size if file.is_file() else None}\n".encode())
+        return digest.hexdigest()
+
+    def annotations(self, index: int) -> list[dict]:
+        """What the annotation file says of photograph `index`, as it stands there."""
+        image_id, _, listed = self._images[index]
+        return self.coco.imgToAnns.get(image_id, []) if listed else []
+
     def _unlisted(self) -> list[tuple[int, str]]:
         """(id, file name) of the photographs that the annotation file does not list.
 
@@ -146,10 +166,9 @@ class CocoSplit:
 
     def objects(self, index: int) -> list[Annotation]:
         """The annotated objects of photograph `index`, crowds included; none of one that is not listed."""
-        image_id, _, listed = self._images[index]
         return [
             Annotation(tuple(a["bbox"]), CLASS_OF_CATEGORY[a["category_id"]], bool(a.get("iscrowd", 0)))
-            for a in (self.coco.imgToAnns.get(image_id, []) if listed else [])
+            for a in self.annotations(index)
         ]
 
     def _semantic_map(self, image_id: int, path: Path, shape: tuple[int, int], listed: bool) -> np.ndarray:
@@ -184,6 +203,9 @@ def _read_annotations(path: Path) -> COCO:
                     raise ValueError(f"an entry of {part} lacks {', '.join(sorted(missing))}")
         coco = COCO()
         coco.dataset = {key: dataset[key] for key in ("images", "annotations", "categories")}
+        # For whoever shows a photograph; many files have none.
+        licenses = dataset.get("licenses") or []
+        coco.dataset["licenses"] = [entry for entry in licenses if isinstance(entry, dict) and "id" in entry]
         # pycocotools prints its progress; the person who waits has ours.
         with contextlib.redirect_stdout(io.StringIO()):
             coco.createIndex()

@@ -2,7 +2,8 @@
 
 from ucolnet_lib.evaluation.detection import Detections
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
-from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model, with_retention
+from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model
+from ucolnet_lib.evaluation.rows import with_retention
 from ucolnet_lib.evaluation.table import markdown, results_table, write_tables
 
 __all__ = [

@@ -1,23 +1,33 @@
 """The controls: what a picture scores that no network has coloured.
 
-Each keeps the photograph's own lightness at full resolution and takes its chroma from less and less:
+`CONTROLS` keep the photograph's own lightness at full resolution and take its chroma from less and less:
 nothing (`gray`), one colour for all photographs (`mean_colour`), each photograph's own mean (`image_mean`),
 the mean colour of each pixel's true class (`class_oracle`: what perfect segmentation alone would give).
+
+The others tell colour from resolution and from damage: `original_224` and `gray_224` went through a model's input
+size and back; `true_chroma_224` has the true chroma at a model's output size, and so is the ceiling of any such
+model; `chroma_half`, `chroma_inverted` (wrong colours, equally vivid) and `jpeg_50` keep the full resolution.
 """
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
+from skimage.color import lab2rgb
 
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.common import IGNORE_INDEX
 from ucolnet_lib.data.coco import NUM_CLASSES, CocoSplit
+from ucolnet_lib.evaluation.resize import through
 from ucolnet_lib.evaluation.stream import stream
 
 CONTROLS = ("original", "gray", "mean_colour", "image_mean", "class_oracle")
+JPEG_QUALITY = 50
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,41 @@ def gray_picture(lightness: np.ndarray) -> np.ndarray:
 
 def _one_colour(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
     return with_chroma(lightness, np.reshape(ab, (1, 1, 2)).astype(np.float32))
+
+
+def sized_controls(size: int) -> tuple[str, ...]:
+    """Names of the controls that `sized_control_pictures` makes, for a model of size x size pixels."""
+    through_size = (f"original_{size}", f"gray_{size}", f"true_chroma_{size}")
+    return (*through_size, "chroma_half", "chroma_inverted", f"jpeg_{JPEG_QUALITY}")
+
+
+def sized_control_pictures(rgb: np.ndarray, lab: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """The pictures of all `sized_controls(size)`, each uint8 (H, W, 3).
+
+    Resized by PIL bicubic, antialiased, aspect ratio not kept. `true_chroma` is made as most programs would make it:
+    colours outside sRGB are clipped.
+    """
+    lightness, ab = lab[..., 0], lab[..., 1:]
+    bicubic, own = Image.Resampling.BICUBIC, lightness.shape[::-1]
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(ab, -1, 0)]
+    small_ab = np.stack([plane.resize((size, size), bicubic).resize(own, bicubic) for plane in planes], axis=-1)
+    compressed = io.BytesIO()
+    Image.fromarray(rgb).save(compressed, format="JPEG", quality=JPEG_QUALITY)
+    pictures = (
+        through(rgb, (size, size)),
+        through(gray_picture(lightness), (size, size)),
+        _clipped(np.dstack([lightness, small_ab])),
+        with_chroma(lightness, ab / 2),
+        with_chroma(lightness, -ab),
+        np.asarray(Image.open(compressed)),
+    )
+    return dict(zip(sized_controls(size), pictures, strict=True))
+
+
+def _clipped(lab: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-image says of each colour outside sRGB that it is clipped
+        return (lab2rgb(lab) * 255).round().astype(np.uint8)
 
 
 def control_pictures(

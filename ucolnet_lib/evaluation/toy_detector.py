@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ucolnet_lib.common import write_beside
 from ucolnet_lib.data.coco import CATEGORIES, CLASS_NAMES, CocoSplit
-from ucolnet_lib.evaluation.detectors import import_ultralytics
+from ucolnet_lib.evaluation.yolo import import_ultralytics
 
 
 def train_toy_detector(data: str | Path, out: str | Path, size: int, epochs: int, seed: int = 0) -> Path:

@@ -32,13 +32,9 @@ from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.show import color_semantic_map
 from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
-from ucolnet_lib.evaluation.evaluate import (
-    Evaluation,
-    evaluate_controls,
-    evaluate_model,
-    model_pictures,
-    with_retention,
-)
+from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model
+from ucolnet_lib.evaluation.rows import with_retention
+from ucolnet_lib.evaluation.systems import model_pictures
 from ucolnet_lib.evaluation.table import markdown, write_tables
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest, made_with, sha256
@@ -129,9 +125,7 @@ def reproduce(
             lambda: train_toy_detector(folder, weights, size.scene_size, size.detector_epochs),
         )  # fmt: skip
         referee = open_detector(weights)
-    else:
-        weights = Path(detector)
-    judged = {"data": manifest, "detector": sha256(weights), "version": __version__}
+    judged = {"data": manifest, "detector": referee.signature, "version": __version__}
 
     # 4. What each variant is worth.
     steps.do(
@@ -156,7 +150,7 @@ def reproduce(
         "overfitting": {name: overfitting(run.history) for name, run in runs.items()},
         "profile": profile,
         "data": manifest,
-        "detector": {"name": referee.name, "sha256": judged["detector"]},
+        "detector": referee.signature,
         **made_with(),
     }
     with write_beside(out / "results.json") as file:

@@ -35,7 +35,7 @@ from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
 from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model
 from ucolnet_lib.evaluation.toy_detector import train_toy_detector
-from ucolnet_lib.experiments.steps import Steps, data_manifest, sha256
+from ucolnet_lib.experiments.steps import Steps, data_manifest
 from ucolnet_lib.metrics import overfitting
 from ucolnet_lib.models import count_parameters, load_model
 from ucolnet_lib.recipes import Profile, Recipe
@@ -62,7 +62,7 @@ class _Place:
 
     out: Path
     data: Path
-    detector: Path | None
+    detector: str | Path | None
     inputs: dict
     keep: frozenset[str]
 
@@ -115,17 +115,16 @@ def run_study(
     if data is not None:
         for split in ("train2017", "val2017"):
             CocoSplit(data, split)
-    if detector is not None:
-        open_detector(detector)
+    referee = None if detector is None else open_detector(detector)
     own_detector = data is None and detector is None
     world = {"scenes": profile.scenes, "size": profile.scene_size, "seed": 0}
     place = _Place(
         out,
         data=out / "work" / "data" if data is None else Path(data),
-        detector=out / "work" / "detector.pt" if own_detector else detector and Path(detector),
+        detector=out / "work" / "detector.pt" if own_detector else detector,
         inputs={
             "data": {"toy": world | {"source": toy_fingerprint()}} if data is None else data_manifest(data),
-            "detector": {"toy": profile.detector_epochs} if own_detector else detector and sha256(detector),
+            "detector": {"toy": profile.detector_epochs} if own_detector else referee and referee.signature,
         },
         keep=frozenset(keep),
     )

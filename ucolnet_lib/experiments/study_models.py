@@ -27,7 +27,7 @@ import pandas as pd
 
 from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX, UcolnetError, write_beside
 from ucolnet_lib.data.coco import CLASS_NAMES
-from ucolnet_lib.evaluation.evaluate import with_retention
+from ucolnet_lib.evaluation.rows import with_retention
 from ucolnet_lib.evaluation.statistics import Interval, rmse_difference, seed_interval
 from ucolnet_lib.evaluation.table import write_tables
 from ucolnet_lib.experiments.steps import made_with, sha256
