@@ -1,4 +1,15 @@
-"""Detectors, the matching, the controls, the evaluation that joins them, and its table."""
+"""What a colouring is worth: pictures, referees, numbers, and what is shown of them.
+
+| what | where |
+|---|---|
+| pictures to measure | `controls`, `systems` (models, folders of pictures), `gray_paths`, `resize` |
+| referees | `detectors` opens them: `yolo`, `torchvision_detector`, `detections_file`, `toy_detector`; `signature` |
+| the metric | `detection` (the matching), `average_precision` |
+| the pass over all photographs | `evaluate`, with `stream` (threads) and `cache` (what was measured already) |
+| numbers of a row | `rows`, `bootstrap` (chance by photographs) |
+| two rows compared | `comparisons`, `mcnemar`; `statistics` (chance by seeds and scenes, for the studies) |
+| for readers | `table`, `report` |
+"""
 
 from ucolnet_lib.evaluation.detection import Detections
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
