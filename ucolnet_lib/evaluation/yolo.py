@@ -6,6 +6,7 @@ nothing is installed or reported, and nothing downloaded but official weights th
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ class UltralyticsDetector:
     def __init__(self, weights: Path, device: str | None = None):
         import_ultralytics()
         if weights.suffix == ".onnx":
-            _import_onnxruntime()
+            _need_onnxruntime()
         self.name, self.weights, self.device = weights.stem, weights, device
         self._local = threading.local()
         model = self._model()
@@ -183,13 +184,10 @@ class OpenVinoDetector:
         return _detections(found.numpy())
 
 
-def _import_onnxruntime() -> None:
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise UcolnetError(
-            f"An ONNX detector needs the package onnxruntime ({error}): pip install onnxruntime"
-        ) from error
+def _need_onnxruntime() -> None:
+    """No requirement of ours: only who brings `.onnx` weights needs it."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise UcolnetError("An ONNX detector needs the package onnxruntime, which is missing: pip install onnxruntime")
 
 
 def _check_classes(weights: Path, names: Mapping[int, str]) -> None:
