@@ -1,9 +1,9 @@
 """The evaluation that joins pictures, metrics and detectors: one pass over a split.
 
-photos = CocoSplit(folder, "val2017")
-evaluation = evaluate(photos, [Controls(statistics, size=224)], [open_detector(weights)])
-evaluation.rows         # one row a variant and detector, as in results.json
-evaluation.per_image    # what they were made from
+    photos = CocoSplit(folder, "val2017")
+    evaluation = evaluate(photos, [Controls(statistics, size=224)], [open_detector(weights)])
+    evaluation.rows         # one row a variant and detector, as in results.json
+    evaluation.per_image    # what they were made from
 """
 
 from __future__ import annotations
