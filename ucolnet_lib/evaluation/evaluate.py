@@ -1,5 +1,7 @@
 """The evaluation that joins pictures, metrics and detectors: one pass over a split.
 
+In short:
+
     photos = CocoSplit(folder, "val2017")
     evaluation = evaluate(photos, [Controls(statistics, size=224)], [open_detector(weights)])
     evaluation.rows         # one row a variant and detector, as in results.json
