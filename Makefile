@@ -5,6 +5,9 @@ PROFILE ?= toy
 ARGS ?=
 
 BIN := .venv/bin
+# After the tests of the loader and of the losses, in the same process, Python crashed in these (SIGSEGV in close(), just
+# after a subprocess; alone they pass). Why is not known.
+ALONE := tests/evaluation/test_yolo.py
 STRICT := --import-mode=importlib --nbval --nbval-current-env --nbval-cell-timeout=300
 READY := @$(MAKE) -s .venv/.installed
 UV_INSTALL := $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[train,yolo,notebooks,dev]'
@@ -34,9 +37,11 @@ reproduce:
 
 # One thread each: two workers with two threads each on two cores hinder each other.
 test:
-	@echo "All tests, then all notebooks executed in the profile smoke: about 6 minutes on 2 cores. Installation comes first if missing."
+	@echo "All tests, then all notebooks executed in the profile smoke: about 7 minutes on 2 cores. Installation comes first if missing."
 	$(READY)
-	UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+	UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --max-worker-restart=0 $(if $(ARGS),$(ARGS),--ignore=$(ALONE))
+	@echo "Without ARGS, the detectors of ultralytics in a process of their own."
+	$(if $(ARGS),@true,UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ALONE))
 	@echo "Without ARGS, notebook 01 once more: here every printed output must be the saved one."
 	$(if $(ARGS),@true,UCOLNET_PROFILE=smoke OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o addopts="$(STRICT)" notebooks/01_cielab.ipynb)
 

@@ -174,8 +174,7 @@ class OpenVinoDetector:
 
         padded = LetterBox(self.size)(image=picture)
         planes = np.divide(padded.transpose(2, 0, 1)[None], 255, dtype=np.float32, order="C")
-        # Shared, not copied: the output lives until this thread's next picture, and what is kept of it is copied below.
-        output = self._local.request.infer(planes, share_inputs=True, share_outputs=True)[0]
+        output = self._local.request.infer([planes])[0]
         # Ultralytics' time limit would drop detections on a busy machine: there is none here.
         found = non_max_suppression(
             torch.from_numpy(output), _KEEP_ABOVE, NMS_IOU, max_det=MAX_DETECTIONS, max_time_img=float("inf")
