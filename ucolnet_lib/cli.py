@@ -198,7 +198,7 @@ def study_paper_numbers(
     data: Data,
     detector: Annotated[list[str], typer.Option(help="A referee, as `ucolnet evaluate` takes it. May be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder for the table, the figure and what goes on after a kill.")] = Path(
-        "results/paper-numbers"
+        "runs/paper-numbers"  # not results/: other data must not replace the committed run
     ),
 ) -> None:
     """Gray pictures along many paths: with which of them are the paper's numbers consistent?"""
