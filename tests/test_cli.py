@@ -145,7 +145,7 @@ def test_study_paper_numbers(toy, tmp_path):
     done = ucolnet("study", "paper-numbers", "--data", "world", "--detector", "perfect", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "in 69 more" in done.stdout
-    results = (tmp_path / "results" / "paper-numbers" / "results.json").read_text(encoding="utf-8")
+    results = (tmp_path / "runs" / "paper-numbers" / "results.json").read_text(encoding="utf-8")
     assert '"ucolnet study paper-numbers --data world --detector perfect"' in results
     assert str(tmp_path) not in results
 
