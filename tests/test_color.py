@@ -6,7 +6,7 @@ import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from ucolnet_lib import color
-from ucolnet_lib.color import lab_to_rgb, rgb8_to_lab, rgb_to_lab
+from ucolnet_lib.color import gray_picture, lab_to_rgb, lab_to_rgb8, rgb8_to_lab, rgb_to_lab
 
 TOLERANCE = 0.01
 """CIELAB units. Most of it is scikit-image's white, whose a and b are not quite 0."""
@@ -220,3 +220,47 @@ def test_devices_agree_with_the_cpu(device):
     np.testing.assert_allclose(rgb_to_lab(rgb.to(device)).cpu(), rgb_to_lab(rgb), atol=1e-3)
     lab = torch.from_numpy(random_lab(170, 2_000)).float().permute(2, 0, 1)[None]
     np.testing.assert_allclose(lab_to_rgb(lab.to(device)).cpu(), lab_to_rgb(lab), atol=1e-3)
+
+
+# 8-bit pictures in memory.
+
+
+def test_every_8_bit_colour_comes_back_exactly():
+    green, blue = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    for red in range(256):
+        colours = np.dstack([np.full_like(green, red), green, blue])
+        np.testing.assert_array_equal(lab_to_rgb8(rgb8_to_lab(colours)), colours)
+
+
+def test_8_bit_pictures_are_the_rounded_ones_of_lab_to_rgb():
+    rng = np.random.default_rng(0)
+    lab = np.stack([rng.uniform(-5, 105, 2**16), *rng.uniform(-130, 130, (2, 2**16))], axis=-1).astype(np.float32)
+    lab[: 2**14, 1:] /= 20  # near gray, where most photographs are
+    expected = lab_to_rgb(torch.from_numpy(lab.T)[None, :, None])[0, :, 0].T.mul(255).round().numpy()
+    found = lab_to_rgb8(lab[None])[0]
+    difference = np.abs(found - expected)
+    assert difference.max() <= 1 and (difference > 0).mean() < 0.004
+
+
+def test_gray_pictures_are_those_without_chroma():
+    lightness = np.linspace(-3, 103, 4096, dtype=np.float32).reshape(64, 64)
+    gray = gray_picture(lightness)
+    np.testing.assert_array_equal(gray, lab_to_rgb8(np.dstack([lightness, 0 * lightness, 0 * lightness])))
+    assert (gray == gray[..., :1]).all() and gray.min() == 0 and gray.max() == 255
+    assert (np.diff(gray[..., 0].ravel().astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 1), (1, 7)])
+def test_8_bit_pictures_of_any_shape(shape):
+    lab = np.full((*shape, 3), (50, 120, -120), np.float32)  # far outside sRGB
+    rgb = lab_to_rgb8(lab)
+    assert rgb.shape == lab.shape and rgb.dtype == np.uint8
+    if rgb.size:
+        assert rgb8_to_lab(rgb)[..., 0] == pytest.approx(np.full(shape, 50), abs=0.5)
+    assert gray_picture(lab[..., 0]).shape == lab.shape
+
+
+def test_what_is_not_a_number_becomes_black():
+    with np.errstate(invalid="ignore"):
+        rgb = lab_to_rgb8(np.array([[[np.nan, 0, 0], [50, np.nan, np.nan], [50, 0, 0]]], np.float32))
+    assert rgb.tolist()[0][0] == [0, 0, 0] and rgb.tolist()[0][2] == [119, 119, 119]

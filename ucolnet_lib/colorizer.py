@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from torch import nn
 from tqdm.auto import tqdm
 
-from ucolnet_lib.color import lab_to_rgb, rgb8_to_lab, rgb_to_lab
+from ucolnet_lib.color import lab_to_rgb8, rgb8_to_lab, rgb_to_lab
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import read_recipe
@@ -104,15 +104,17 @@ def with_chroma(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
         uint8 (H, W, 3). Colours outside sRGB lose chroma, not lightness.
     """
     height, width = lightness.shape
-    planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(ab, -1, 0)))[None]
-    if planes.shape[-2:] != (height, width):
+    if ab.shape[:2] != (height, width):
+        planes = torch.from_numpy(np.moveaxis(ab, -1, 0).copy())[None]
         planes = F.interpolate(planes, size=(height, width), mode="bilinear", align_corners=False)
+        ab = planes[0].permute(1, 2, 0).numpy()
     out = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
-        part = torch.from_numpy(lightness[top : top + rows])[None, None]
-        rgb = lab_to_rgb(torch.cat([part, planes[:, :, top : top + rows]], dim=1))
-        out[top : top + rows] = rgb[0].mul(255).round_().to(torch.uint8).permute(1, 2, 0).numpy()
+        part = slice(top, top + rows)
+        lab = np.empty((*lightness[part].shape, 3), np.float32)
+        lab[..., 0], lab[..., 1:] = lightness[part], ab[part]
+        out[part] = lab_to_rgb8(lab)
     return out
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, rgb8_to_lab
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.evaluation.controls import (
     CONTROLS,
+    DAMAGES,
     chroma_statistics,
     control_pictures,
-    gray_picture,
+    damage_pictures,
     sized_control_pictures,
     sized_controls,
 )
@@ -88,12 +89,13 @@ def test_a_photograph_of_one_pixel(write_split, tmp_path):
     np.testing.assert_array_equal(pictures["class_oracle"], photo.rgb)
 
 
-# Controls for a model's size.
+# Controls for a model's size, and damages.
 
 
 def sized(rgb, size) -> dict[str, np.ndarray]:
-    pictures = sized_control_pictures(rgb, rgb8_to_lab(rgb), size)
-    assert tuple(pictures) == sized_controls(size)
+    lab = rgb8_to_lab(rgb)
+    pictures = sized_control_pictures(rgb, lab, size) | damage_pictures(rgb, lab)
+    assert tuple(pictures) == sized_controls(size) + DAMAGES
     assert {(p.shape, p.dtype) for p in pictures.values()} == {(rgb.shape, np.dtype(np.uint8))}
     return pictures
 
@@ -106,8 +108,8 @@ def blobs() -> np.ndarray:
 
 
 def test_names_of_sized_controls():
-    names = ("original_24", "gray_24", "true_chroma_24", "chroma_half", "chroma_inverted", "jpeg_50")
-    assert sized_controls(24) == names
+    assert sized_controls(24) == ("original_24", "gray_24", "true_chroma_24")
+    assert DAMAGES == ("chroma_half", "chroma_inverted", "jpeg_50")
 
 
 def test_through_the_size_by_pil(blobs):

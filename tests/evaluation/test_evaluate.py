@@ -13,7 +13,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio
 from torch import nn
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, rgb8_to_lab
 from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CLASS_NAMES, CocoSplit
@@ -21,14 +21,14 @@ from ucolnet_lib.evaluation import evaluate as module
 from ucolnet_lib.evaluation import stream
 from ucolnet_lib.evaluation.bootstrap import Resamples, interval
 from ucolnet_lib.evaluation.cache import Cache
-from ucolnet_lib.evaluation.controls import CONTROLS, gray_picture, sized_controls
+from ucolnet_lib.evaluation.controls import CONTROLS, DAMAGES, sized_controls
 from ucolnet_lib.evaluation.detection import Detections
 from ucolnet_lib.evaluation.detections_file import write_detections
 from ucolnet_lib.evaluation.detectors import open_detector
 from ucolnet_lib.evaluation.evaluate import control_statistics, evaluate, evaluate_controls, evaluate_model
 from ucolnet_lib.evaluation.rows import FIELDS, MEANS, with_retention
 from ucolnet_lib.evaluation.signature import signature
-from ucolnet_lib.evaluation.systems import Controls, ModelSystem, PictureFolder, model_pictures
+from ucolnet_lib.evaluation.systems import Controls, Damages, ModelSystem, PictureFolder, SizedControls, model_pictures
 from ucolnet_lib.metrics import RMSE_NAMES, colourfulness, rmse
 from ucolnet_lib.models import Output
 
@@ -302,7 +302,9 @@ class Everything:
         cache, photos = Cache(self.folder / "cache.sqlite"), CocoSplit(self.folder, "val2017")
         statistics = control_statistics(self.folder, photos, cache, progress=False)
         systems = [
-            Controls(statistics, 8),
+            Controls(statistics),
+            SizedControls(8),
+            Damages(),
             ModelSystem("m", self.model, 8, 0, matched_gray=True),
             PictureFolder("o", self.others, photos),
         ]
@@ -400,7 +402,7 @@ def change_the_training_photographs(everything):
     Image.new("RGB", (5, 5), (200, 10, 10)).save(everything.folder / "train2017" / "000000000010.png")
 
 
-ALL = {*CONTROLS, *sized_controls(8), "m", "m_full_lightness", "m_gray", "o", "o_gray"}
+ALL = {*CONTROLS, *sized_controls(8), *DAMAGES, "m", "m_full_lightness", "m_gray", "o", "o_gray"}
 
 
 @pytest.mark.parametrize(
@@ -433,6 +435,11 @@ def test_what_changed_is_measured_again_and_nothing_else(folder, write_split, ch
     assert_same(fresh(), result)
 
 
+def test_without_a_system_there_is_nothing_to_evaluate(folder):
+    with pytest.raises(UcolnetError, match="[Nn]othing"):
+        evaluate(CocoSplit(folder, "val2017"), [], progress=False)
+
+
 def test_measurements_of_other_code_are_taken_again(folder, monkeypatch):
     Everything(folder)()
     second = Everything(folder)
@@ -458,8 +465,8 @@ def test_equal_photographs_are_told_apart_where_the_referee_does(tmp_path, write
 # Several referees, systems, and pictures of others.
 
 
-def controls_of(photos, size=None) -> Controls:
-    return Controls(control_statistics(photos.root, photos, progress=False), size)
+def controls_of(photos) -> Controls:
+    return Controls(control_statistics(photos.root, photos, progress=False))
 
 
 def noise(write_split, rectangle, root, sizes=((40, 52), (64, 48), (33, 20))) -> CocoSplit:
@@ -529,7 +536,7 @@ def test_a_matched_gray_is_the_control_and_a_model_without_chroma_is_its_matched
     photos = noise(write_split, rectangle, tmp_path)
     detector = ColourDetector()
     model = ModelSystem("m", Fixed((1, 0)), 8, 5, matched_gray=True)
-    rows = by_name(evaluate(photos, [controls_of(photos, 8), model], [detector], progress=False))
+    rows = by_name(evaluate(photos, [controls_of(photos), SizedControls(8), model], [detector], progress=False))
     assert numbers(rows["m_gray"]) == numbers(rows["gray_8"]) == numbers(rows["m"])
     assert numbers(rows["m_full_lightness"]) == numbers(rows["gray"]) != numbers(rows["m_gray"])
     assert rows["m_gray"]["ssim"] < rows["gray"]["ssim"] and rows["m_gray"]["colourfulness"] == 0
@@ -625,7 +632,7 @@ def test_two_of_one_name(folder):
 
 def test_detections_in_files_are_as_good_as_their_detector(folder, tmp_path):
     photos = CocoSplit(folder, "val2017")
-    systems = [controls_of(photos, 8), ModelSystem("m", Tinted(), 8, matched_gray=True)]
+    systems = [controls_of(photos), SizedControls(8), ModelSystem("m", Tinted(), 8, matched_gray=True)]
     seen = evaluate(photos, systems, [ColourDetector()], progress=False)
     for (variant, _), detections in seen.detections.items():
         write_detections(tmp_path / "colour" / f"{variant}.json", detections)
@@ -663,13 +670,14 @@ def test_rows_are_json_whatever_the_photograph(tmp_path, write_split, rectangle,
     write_split(tmp_path / "coco", {"000000000001.png": picture}, annotations)
     photos = CocoSplit(tmp_path / "coco", "val2017")
     systems = [
-        controls_of(photos, 8),
+        controls_of(photos),
+        SizedControls(8),
         ModelSystem("m", Fixed((1, 0)), 8, matched_gray=True),
         PictureFolder("o", photos.photos, photos),
     ]
     detectors = [ColourDetector() if isinstance(d, ColourDetector) else d for d in detectors]
     rows = evaluate(photos, systems, detectors, progress=False).rows
-    assert len(rows) == 16 * max(1, len(detectors))
+    assert len(rows) == 13 * max(1, len(detectors))
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     for row in rows:
         assert tuple(row) == FIELDS and row["images"] == 1 and row["objects"] == annotated
@@ -730,7 +738,12 @@ def test_real_photographs(sample, tmp_path):
         shutil.copy(sample / "val2017" / image["file_name"], tmp_path / "val2017")
     (tmp_path / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
     photos = CocoSplit(tmp_path, "val2017")
-    systems = [controls_of(photos, 64), ModelSystem("m", Fixed((1, 0)), 64, matched_gray=True)]
+    systems = [
+        controls_of(photos),
+        SizedControls(64),
+        Damages(),
+        ModelSystem("m", Fixed((1, 0)), 64, matched_gray=True),
+    ]
     rows = by_name(evaluate(photos, systems, progress=False))
     assert {row["images"] for row in rows.values()} == {3} and {row["objects"] for row in rows.values()} == {
         len(content["annotations"])

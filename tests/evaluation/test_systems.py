@@ -1,5 +1,7 @@
 """What is evaluated: what the pictures of each system are and depend on, and folders of pictures with mistakes."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,16 @@ from torch import nn
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CocoSplit
-from ucolnet_lib.evaluation.controls import CONTROLS, ChromaStatistics, control_pictures, sized_controls
-from ucolnet_lib.evaluation.systems import Controls, ModelSystem, PictureFolder, _upsampled_classes, model_pictures
+from ucolnet_lib.evaluation.controls import CONTROLS, DAMAGES, ChromaStatistics, control_pictures, sized_controls
+from ucolnet_lib.evaluation.systems import (
+    Controls,
+    Damages,
+    ModelSystem,
+    PictureFolder,
+    SizedControls,
+    _upsampled_classes,
+    model_pictures,
+)
 from ucolnet_lib.models import Output
 
 BICUBIC = Image.Resampling.BICUBIC
@@ -71,21 +81,22 @@ def assert_whole(system, photos):
 # Controls.
 
 
-def test_controls_with_and_without_a_size(photos):
-    plain, sized = Controls(NOTHING_KNOWN), Controls(NOTHING_KNOWN, size=8)
-    assert plain.variants == CONTROLS and sized.variants == CONTROLS + sized_controls(8)
-    assert (sized.kind, sized.seed, sized.ids) == ("control", None, None)
-    for system in (plain, sized):
+def test_the_controls(photos):
+    plain, sized, damages = Controls(NOTHING_KNOWN), SizedControls(8), Damages()
+    assert (plain.variants, sized.variants, damages.variants) == (CONTROLS, sized_controls(8), DAMAGES)
+    for system in (plain, sized, damages):
+        assert (system.kind, system.seed, system.ids) == ("control", None, None)
         assert_whole(system, photos)
-    sizes = {variant: sized.size_of(variant) for variant in sized.variants if sized.size_of(variant)}
-    assert sizes == {"original_8": 8, "gray_8": 8, "true_chroma_8": 8}
-    assert {v for v in sized.variants if sized.statistics_of(v)} == {"mean_colour", "class_oracle"}
-    assert sized.statistics_of("mean_colour") == "train2017"
+    assert {sized.size_of(v) for v in sized.variants} == {8}
+    assert {s.size_of(v) for s in (plain, damages) for v in s.variants} == {None}
+    assert {v for v in plain.variants if plain.statistics_of(v)} == {"mean_colour", "class_oracle"}
+    assert plain.statistics_of("mean_colour") == "train2017"
+    assert {s.statistics_of(v) for s in (sized, damages) for v in s.variants} == {None}
 
 
 def test_other_mean_colours_concern_two_controls_alone():
     other = ChromaStatistics(np.ones(2), np.zeros((81, 2)), "train2017")
-    one, two = Controls(NOTHING_KNOWN, 8), Controls(other, 8)
+    one, two = Controls(NOTHING_KNOWN), Controls(other)
     assert {v for v in one.variants if one.key(v, 1) != two.key(v, 1)} == {"mean_colour", "class_oracle"}
     by_class = ChromaStatistics(np.zeros(2), np.eye(81, 2), "train2017")
     assert Controls(by_class).key("class_oracle", 1) != one.key("class_oracle", 1)
@@ -107,8 +118,8 @@ def test_a_model_and_its_matched_gray(photos):
 
 
 def test_a_matched_gray_is_the_control_of_its_size():
-    model, controls = ModelSystem("m", Gray(), 8, matched_gray=True), Controls(NOTHING_KNOWN, 8)
-    assert model.key("m_gray", 1) == controls.key("gray_8", 1) != Controls(NOTHING_KNOWN, 16).key("gray_16", 1)
+    model = ModelSystem("m", Gray(), 8, matched_gray=True)
+    assert model.key("m_gray", 1) == SizedControls(8).key("gray_8", 1) != SizedControls(16).key("gray_16", 1)
 
 
 def test_what_a_models_picture_depends_on():
@@ -123,6 +134,7 @@ def test_what_a_models_picture_depends_on():
     assert key(model, size=16) != first != key(model, variant="_full_lightness")
     # The same weights in another network.
     assert key(nn.Sequential(*layers, nn.Tanh())) != first
+    assert len({key(copy.deepcopy(model).to(dtype)) for dtype in (torch.float32, torch.float16, torch.bfloat16)}) == 3
     model[1].running_mean[0] += 1  # a buffer counts as well
     changed = key(model)
     with torch.no_grad():

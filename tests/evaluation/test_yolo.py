@@ -14,10 +14,9 @@ import pytest
 import torch
 import yaml
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, rgb8_to_lab
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CLASS_NAMES, CocoSplit
-from ucolnet_lib.evaluation.controls import gray_picture
 from ucolnet_lib.evaluation.detection import recognised
 from ucolnet_lib.evaluation.detectors import open_detector
 from ucolnet_lib.evaluation.stream import stream

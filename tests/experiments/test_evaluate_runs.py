@@ -53,6 +53,39 @@ def pictures(toy, tmp_path):
     return folder
 
 
+def test_the_pictures_are_kept_on_request_and_a_detector_of_ones_own_reads_them(toy, run, pictures, tmp_path):
+    out = tmp_path / "out"
+    evaluate_runs([run], toy, out, (), {"mine": pictures}, keep_pictures=True, progress=False, say=silent)
+    split = CocoSplit(toy, "val2017")
+    names = [*CONTROLS, "ucolnet_v3", "ucolnet_v3_full_lightness", "ucolnet_v3_gray", "mine", "mine_gray"]
+    assert sorted(path.name for path in (out / "pictures").iterdir()) == sorted(names)
+    for name in names:
+        assert {p.name for p in (out / "pictures" / name).iterdir()} == {f"{f.stem}.png" for f in files(split)}
+    for folder, truth in (("original", True), ("gray", False)):
+        shown = np.asarray(Image.open(out / "pictures" / folder / f"{split.file(0).stem}.png"))
+        assert np.array_equal(shown, split[0].rgb) == truth
+    # The pictures are those that were measured: as another system's, they have the rows of the first.
+    again = {"shown": out / "pictures" / "ucolnet_v3"}
+    table = evaluate_runs([run], toy, tmp_path / "again", (), again, progress=False, say=silent).set_index("name")
+    for column in ("rmse.rgb_mean", "rmse.ab_pooled", "colourfulness", "ssim"):
+        assert table.loc["shown", column] == table.loc["ucolnet_v3", column]
+
+
+def files(split):
+    return [split.file(i) for i in range(len(split))]
+
+
+def test_runs_of_two_sizes_have_the_controls_of_both(toy, run, tmp_path):
+    other = tmp_path / "small-run"
+    Run(other).describe("ucolnet_v3", RECIPES["smoke"].replace(size=8), "toy")
+    create_model("ucolnet_v3", width=0.0625).save_pretrained(other)
+    table = evaluate_runs([run, other], toy, tmp_path / "out", progress=False, say=silent).set_index("name")
+    assert table.loc[["gray_8", "gray_16", "small-run", "my-run_gray", "chroma_half"], "size"].fillna(0).tolist() == [
+        8, 16, 8, 16, 0,
+    ]  # fmt: skip
+    assert table.loc["gray_16", "rmse.rgb_mean"] == table.loc["my-run_gray", "rmse.rgb_mean"]
+
+
 def true_objects(toy) -> dict[int, Detections]:
     """A detector that finds every annotated object."""
     split = CocoSplit(toy, "val2017")

@@ -91,6 +91,7 @@ def test_from_photographs_to_numbers(measured):
     assert (results["photographs"], results["data"]["val2017"]["photographs"]) == (3, 3)
     assert results["detectors"][0]["detector"] == "known"
     files = {"results.json", "table.csv", "table.md", "retention.png", "retention.pdf", "work"}
+    files |= {"v1-against-v3.png", "v1-against-v3.pdf"}
     assert {path.name for path in out.iterdir()} == files
     assert json.loads((out / "results.json").read_text()) == results
     assert len(pd.read_csv(out / "table.csv")) == len(kept)

@@ -4,9 +4,10 @@
 nothing (`gray`), one colour for all photographs (`mean_colour`), each photograph's own mean (`image_mean`),
 the mean colour of each pixel's true class (`class_oracle`: what perfect segmentation alone would give).
 
-The others tell colour from resolution and from damage: `original_224` and `gray_224` went through a model's input
-size and back; `true_chroma_224` has the true chroma at a model's output size, and so is the ceiling of any such
-model; `chroma_half`, `chroma_inverted` (wrong colours, equally vivid) and `jpeg_50` keep the full resolution.
+`sized_controls` tell colour from resolution: `original_224` and `gray_224` went through a model's input size and back;
+`true_chroma_224` has the true chroma at a model's output size, and so is the ceiling of any such model.
+`DAMAGES` tell colour from damage, at full resolution: `chroma_half`, `chroma_inverted` (wrong colours, equally vivid)
+and `jpeg_50`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 from skimage.color import lab2rgb
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, rgb8_to_lab
 from ucolnet_lib.colorizer import with_chroma
 from ucolnet_lib.common import IGNORE_INDEX
 from ucolnet_lib.data.coco import NUM_CLASSES, CocoSplit
@@ -28,6 +29,7 @@ from ucolnet_lib.evaluation.stream import stream
 
 CONTROLS = ("original", "gray", "mean_colour", "image_mean", "class_oracle")
 JPEG_QUALITY = 50
+DAMAGES = ("chroma_half", "chroma_inverted", f"jpeg_{JPEG_QUALITY}")
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,13 @@ def chroma_statistics(split: CocoSplit, progress: bool = True) -> ChromaStatisti
     return ChromaStatistics(overall, by_class, split.split)
 
 
-def gray_picture(lightness: np.ndarray) -> np.ndarray:
-    """L alone: uint8 (H, W, 3) with a = b = 0, from float32 (H, W), 0-100."""
-    return _one_colour(lightness, np.zeros(2))
-
-
 def _one_colour(lightness: np.ndarray, ab: np.ndarray) -> np.ndarray:
-    return with_chroma(lightness, np.reshape(ab, (1, 1, 2)).astype(np.float32))
+    return with_chroma(lightness, np.broadcast_to(ab.astype(np.float32), (*lightness.shape, 2)))
 
 
 def sized_controls(size: int) -> tuple[str, ...]:
     """Names of the controls that `sized_control_pictures` makes, for a model of size x size pixels."""
-    through_size = (f"original_{size}", f"gray_{size}", f"true_chroma_{size}")
-    return (*through_size, "chroma_half", "chroma_inverted", f"jpeg_{JPEG_QUALITY}")
+    return (f"original_{size}", f"gray_{size}", f"true_chroma_{size}")
 
 
 def sized_control_pictures(rgb: np.ndarray, lab: np.ndarray, size: int) -> dict[str, np.ndarray]:
@@ -85,18 +81,22 @@ def sized_control_pictures(rgb: np.ndarray, lab: np.ndarray, size: int) -> dict[
     lightness, ab = lab[..., 0], lab[..., 1:]
     bicubic, own = Image.Resampling.BICUBIC, lightness.shape[::-1]
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(ab, -1, 0)]
-    small_ab = np.stack([plane.resize((size, size), bicubic).resize(own, bicubic) for plane in planes], axis=-1)
-    compressed = io.BytesIO()
-    Image.fromarray(rgb).save(compressed, format="JPEG", quality=JPEG_QUALITY)
+    small_ab = [plane.resize((size, size), bicubic).resize(own, bicubic) for plane in planes]
     pictures = (
         through(rgb, (size, size)),
         through(gray_picture(lightness), (size, size)),
-        _clipped(np.dstack([lightness, small_ab])),
-        with_chroma(lightness, ab / 2),
-        with_chroma(lightness, -ab),
-        np.asarray(Image.open(compressed)),
+        _clipped(np.dstack([lightness, *small_ab])),
     )
     return dict(zip(sized_controls(size), pictures, strict=True))
+
+
+def damage_pictures(rgb: np.ndarray, lab: np.ndarray) -> dict[str, np.ndarray]:
+    """The pictures of all `DAMAGES`, each uint8 (H, W, 3)."""
+    lightness, ab = lab[..., 0], lab[..., 1:]
+    compressed = io.BytesIO()
+    Image.fromarray(rgb).save(compressed, format="JPEG", quality=JPEG_QUALITY)
+    pictures = (with_chroma(lightness, ab / 2), with_chroma(lightness, -ab), np.asarray(Image.open(compressed)))
+    return dict(zip(DAMAGES, pictures, strict=True))
 
 
 def _clipped(lab: np.ndarray) -> np.ndarray:

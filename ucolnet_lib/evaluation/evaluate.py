@@ -3,7 +3,7 @@
 In short:
 
     photos = CocoSplit(folder, "val2017")
-    evaluation = evaluate(photos, [Controls(statistics, size=224)], [open_detector(weights)])
+    evaluation = evaluate(photos, [Controls(statistics), SizedControls(224)], [open_detector(weights)])
     evaluation.rows         # one row a variant and detector, as in results.json
     evaluation.per_image    # what they were made from
 """
@@ -24,7 +24,7 @@ from torch import nn
 from ucolnet_lib import color, colorizer, image_metrics, metrics
 from ucolnet_lib.color import rgb8_to_lab
 from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.data import coco
+from ucolnet_lib.data import coco, rasterize
 from ucolnet_lib.data.coco import NUM_CLASSES, Annotation, CocoSplit, Photograph
 from ucolnet_lib.evaluation import controls, resize, torchvision_detector, yolo
 from ucolnet_lib.evaluation import systems as making
@@ -42,7 +42,7 @@ from ucolnet_lib.image_metrics import Truth, is_gray
 from ucolnet_lib.metrics import ConfusionMatrix, class_errors, image_errors, squared_ab_error
 
 # Kept measurements are taken again when the code that made them has changed.
-_MEASURES, _REFEREES = (color, metrics, image_metrics, coco), (yolo, torchvision_detector)
+_MEASURES, _REFEREES = (color, metrics, image_metrics, coco, rasterize), (yolo, torchvision_detector)
 _PICTURES = (colorizer, controls, resize, making)
 _CODE = content_key([inspect.getsource(module) for module in (*_MEASURES, *_PICTURES, *_REFEREES)])
 
@@ -86,10 +86,12 @@ def evaluate(
         leave_out_gray: leave out photographs that are gray or nearly gray themselves.
         progress: show a bar.
     Raises:
-        UcolnetError: a photograph or picture is broken, or no photograph is left.
+        UcolnetError: no system is named, a photograph or picture is broken, or no photograph is left.
     """
     cache = cache or Cache()
     variants = [variant for system in systems for variant in system.variants]
+    if not variants:
+        raise UcolnetError("There is nothing to evaluate: name at least one system, such as the controls.")
     if len(set(variants)) < len(variants):
         twice = next(v for v in variants if variants.count(v) > 1)
         raise UcolnetError(f"Two systems make a picture {twice}. Give each its own name.")
@@ -175,7 +177,7 @@ def _measure(
     image_id, file = photos.ids[index], photos.file(index)
     content = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
     # The entry of the image also says whether it is listed: pixels of one that is not are ignored.
-    photo_key = content_key(_CODE, content, photos.coco.imgs.get(image_id), photos.annotations(index))
+    photo_key = content_key(_CODE, content, photos.overlaps, photos.coco.imgs.get(image_id), photos.annotations(index))
     keys, known, new = {}, {}, {}
     for system in systems:
         for variant in system.variants:

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from PIL import Image
 
+from ucolnet_lib.color import gray_picture
 from ucolnet_lib.data.coco import Photograph
 from ucolnet_lib.evaluation.cache import content_key
-from ucolnet_lib.evaluation.controls import gray_picture
 from ucolnet_lib.evaluation.resize import DEFAULT_KERNEL, KERNELS, through
 from ucolnet_lib.evaluation.systems import Coloured, System
 

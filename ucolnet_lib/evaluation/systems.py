@@ -17,16 +17,17 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, rgb8_to_lab
 from ucolnet_lib.colorizer import PICTURE_SUFFIXES, with_chroma
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CocoSplit, Photograph, read_rgb
 from ucolnet_lib.evaluation.cache import content_key
 from ucolnet_lib.evaluation.controls import (
     CONTROLS,
+    DAMAGES,
     ChromaStatistics,
     control_pictures,
-    gray_picture,
+    damage_pictures,
     sized_control_pictures,
     sized_controls,
 )
@@ -73,30 +74,52 @@ class System(ABC):
 
 
 class Controls(System):
-    """The controls of `controls.py`. `size`: side of a model's input, for those that went through it; None leaves
-    them out."""
+    """`controls.CONTROLS`: the photograph's lightness with its own chroma, with none, or with means."""
 
-    kind = "control"
+    kind, variants = "control", CONTROLS
 
-    def __init__(self, statistics: ChromaStatistics, size: int | None = None):
-        self.statistics, self.size = statistics, size
-        self.variants = CONTROLS + (sized_controls(size) if size else ())
+    def __init__(self, statistics: ChromaStatistics):
+        self.statistics = statistics
         self._means = content_key(np.ravel(statistics.overall).tolist(), np.ravel(statistics.by_class).tolist())
-
-    def size_of(self, variant: str) -> int | None:
-        return self.size if self.size and variant in sized_controls(self.size)[:3] else None
 
     def statistics_of(self, variant: str) -> str | None:
         return self.statistics.split if variant in FROM_STATISTICS else None
 
     def key(self, variant: str, image_id: int) -> str:
-        if variant == f"gray_{self.size}":
-            return _gray_through((self.size, self.size))
         return f"{variant} {self._means if variant in FROM_STATISTICS else ''}"
 
     def colour(self, photo: Photograph, lab: np.ndarray) -> Coloured:
-        pictures = control_pictures(photo.rgb, lab, photo.semantic_map, self.statistics)
-        return Coloured(pictures | (sized_control_pictures(photo.rgb, lab, self.size) if self.size else {}))
+        return Coloured(control_pictures(photo.rgb, lab, photo.semantic_map, self.statistics))
+
+
+class SizedControls(System):
+    """`controls.sized_controls`, for a model whose input is a square of `size` x `size` pixels."""
+
+    kind = "control"
+
+    def __init__(self, size: int):
+        self.size, self.variants = size, sized_controls(size)
+
+    def size_of(self, variant: str) -> int | None:
+        return self.size
+
+    def key(self, variant: str, image_id: int) -> str:
+        return _gray_through((self.size, self.size)) if variant == f"gray_{self.size}" else variant
+
+    def colour(self, photo: Photograph, lab: np.ndarray) -> Coloured:
+        return Coloured(sized_control_pictures(photo.rgb, lab, self.size))
+
+
+class Damages(System):
+    """`controls.DAMAGES`: the photograph at full resolution with less, wrong or spoilt colour."""
+
+    kind, variants = "control", DAMAGES
+
+    def key(self, variant: str, image_id: int) -> str:
+        return variant
+
+    def colour(self, photo: Photograph, lab: np.ndarray) -> Coloured:
+        return Coloured(damage_pictures(photo.rgb, lab))
 
 
 class ModelSystem(System):
@@ -115,7 +138,7 @@ class ModelSystem(System):
         self.variants = (name, name + FULL_LIGHTNESS) + ((name + MATCHED_GRAY,) if matched_gray else ())
         digest = hashlib.sha256(f"{type(model)} {model}".encode())
         for key, tensor in model.state_dict().items():
-            digest.update(key.encode() + tensor.detach().cpu().numpy().tobytes())
+            digest.update(key.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         self._weights = digest.hexdigest()
 
     def size_of(self, variant: str) -> int | None:

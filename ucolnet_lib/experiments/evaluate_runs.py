@@ -7,6 +7,7 @@ Everything lies under one folder:
     comparisons.csv                   every two variants: differences with intervals (`evaluation.comparisons`)
     per-image.csv, per-category.csv   for pandas
     figures/, report.html             for looking
+    pictures/VARIANT/                 on request: the pictures themselves
     cache.sqlite                      what was measured: a second call, or one after a kill, goes on from it
 """
 
@@ -25,8 +26,9 @@ from ucolnet_lib.evaluation.cache import Cache
 from ucolnet_lib.evaluation.comparisons import category_table, compare_all
 from ucolnet_lib.evaluation.detectors import open_detector
 from ucolnet_lib.evaluation.evaluate import Evaluation, control_statistics, evaluate
+from ucolnet_lib.evaluation.pictures import save_pictures
 from ucolnet_lib.evaluation.report import report
-from ucolnet_lib.evaluation.systems import Controls, ModelSystem, PictureFolder, System
+from ucolnet_lib.evaluation.systems import Controls, Damages, ModelSystem, PictureFolder, SizedControls, System
 from ucolnet_lib.evaluation.table import EVALUATION_CAPTION, EVALUATION_COLUMNS, by_detector, latex, markdown
 from ucolnet_lib.experiments.steps import data_manifest, made_with
 from ucolnet_lib.figures.evaluation import evaluation_figures
@@ -47,6 +49,7 @@ def evaluate_runs(
     split: str = "val2017",
     allow_missing: bool = False,
     leave_out_gray: bool = False,
+    keep_pictures: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -59,6 +62,7 @@ def evaluate_runs(
         pictures: name -> folder of pictures that another system coloured, see `PictureFolder`.
         allow_missing: evaluate the common part where pictures are missing.
         leave_out_gray: leave out photographs that are gray themselves.
+        keep_pictures: write the pictures of all variants too, for a detector of your own, see `save_pictures`.
         say: receives the sentences for the reader.
     Returns:
         the rows as a table: one row a variant and detector, nested fields with dots, such as `rmse.ab_pooled`.
@@ -70,10 +74,12 @@ def evaluate_runs(
     models = _models(runs)
     foreign = [PictureFolder(name, folder, photos, allow_missing) for name, folder in (pictures or {}).items()]
     referees = [open_detector(weights) for weights in detectors]
-    size = max((model.size for model in models), default=PAPER_SIZE)
+    sizes = sorted({model.size for model in models}) or [PAPER_SIZE]
     cache = Cache(out / "cache.sqlite")
-    controls = Controls(control_statistics(data, photos, cache, progress), size)
-    systems = [controls, *models, *foreign]
+    controls = Controls(control_statistics(data, photos, cache, progress))
+    systems = [controls, *map(SizedControls, sizes), Damages(), *models, *foreign]
+    if keep_pictures:
+        save_pictures(photos, systems, out / "pictures", progress)
     evaluation = evaluate(photos, systems, referees, cache, leave_out_gray, progress)
     _write(out, evaluation, data, split)
     _draw(out, evaluation, photos, systems)

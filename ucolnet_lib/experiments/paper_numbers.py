@@ -22,6 +22,7 @@ Into one folder:
     table.csv        a row for each detector, confidence and path
     table.md         the same for reading, with what it says
     retention.png, retention.pdf
+    v1-against-v3.png, v1-against-v3.pdf    is the paper's own difference real? See `figures.paper_difference`
     work/            what was measured: a second call, or one after a kill, goes on from it; not to be committed
 """
 
@@ -46,6 +47,7 @@ from ucolnet_lib.evaluation.gray_paths import PATHS, GrayPaths
 from ucolnet_lib.experiments.paper_numbers_table import DEFINITIONS, findings, full_table, reading_table
 from ucolnet_lib.experiments.steps import data_manifest, made_with
 from ucolnet_lib.figures.evaluation import PAPER
+from ucolnet_lib.figures.paper_difference import caption, paper_difference
 from ucolnet_lib.figures.paper_numbers import retention_by_size
 from ucolnet_lib.figures.style import save
 
@@ -95,7 +97,7 @@ def paper_numbers(
         **made_with(),
     }
     _write(results, out)
-    for sentence in findings(results):
+    for sentence in (*findings(results), caption()):
         say(sentence)
     say(f"The table, results.json and the figure lie in {out}.")
     return results
@@ -221,5 +223,6 @@ def _write(results: dict, out: Path) -> None:
     with write_beside(out / "table.md") as file:
         file.write_text(reading_table(results), encoding="utf-8")
     save(retention_by_size(results["retention"]), out / "retention")
+    save(paper_difference(), out / "v1-against-v3")
     with write_beside(out / "results.json") as file:
         file.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
