@@ -22,6 +22,15 @@ def sample() -> Path:
 
 
 @pytest.fixture(scope="session")
+def photos_without_masks() -> Path:
+    """The folder of real photographs without masks that stands beside the clone, or a skip."""
+    folder = SAMPLE.with_name("photos-160")
+    if not folder.is_dir():
+        pytest.skip("the photographs of ../shared/data/photos-160 are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def rectangle() -> Callable[..., dict]:
     """A function (image_id, category_id, x, y, width, height, crowd=False) -> an annotation of whole pixels.
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.mirror import serve, write_coco_site
+from ucolnet_lib import cli
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.toy import draw_toy_world
 from ucolnet_lib.evaluation.detection import Detections
@@ -211,3 +213,73 @@ def test_evaluate_the_controls(toy, tmp_path):
 def test_evaluate_with_bad_input(toy, tmp_path, arguments, words):
     assert_one_sentence(ucolnet("evaluate", *arguments, "--data", toy, "--out", tmp_path / "out"), words)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("images", [3, 9])
+def test_fetch_coco(tmp_path, images):
+    with serve(write_coco_site(tmp_path / "site", images=6)) as mirror:
+        command = ["data", "coco", "out", "--split", "val2017", "--limit", images, "--mirror", mirror.address]
+        done = ucolnet(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"val2017: {min(images, 6)} images lie in out, {min(images, 6)} of them fetched now." in done.stdout
+    assert "image/s" in done.stderr and "B/s" in done.stderr
+    assert len(CocoSplit(tmp_path / "out", "val2017")) == min(images, 6)
+
+
+def test_fetch_coco_by_ids_and_categories(tmp_path):
+    site = write_coco_site(tmp_path / "site", images=6)
+    names = sorted(path.name for path in (site / "val2017").iterdir())
+    (tmp_path / "ids.txt").write_text("\n".join(names[:4]))
+    with serve(site) as mirror:
+        choice = ["--ids", "ids.txt", "--categories", "hot dog, zebra", "--mirror", mirror.address]
+        done = ucolnet("data", "coco", "out", "--split", "val2017", *choice, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out" / "val2017").iterdir()) == [names[0], names[3]]
+
+
+def test_fetch_coco_of_a_server_without_it(tmp_path):
+    (tmp_path / "site").mkdir()
+    with serve(tmp_path / "site") as mirror:
+        command = ["data", "coco", "out", "--split", "val2017", "--limit", 3, "--mirror", mirror.address]
+        done = ucolnet(*command, cwd=tmp_path)
+    assert_one_sentence(done, f"{mirror.address}/annotations/annotations_trainval2017.zip does not exist (404)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--split", "test2017"], "test2017"),
+        (["--split", "val2017", "--ids", "no.txt"], "no.txt cannot be read"),
+        (["--split", "val2017", "--mirror", "school"], "http://SERVER"),
+    ],
+)
+def test_fetch_coco_with_bad_input(tmp_path, arguments, words):
+    assert_one_sentence(ucolnet("data", "coco", "out", *arguments, cwd=tmp_path), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_look_at_data(toy, tmp_path):
+    done = ucolnet("data", "show", toy, "--split", "val2017", "--limit", 2, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "world, val2017: 2 of 2 photographs, 0 of them gray" in done.stdout and str(tmp_path / "out") in done.stdout
+    assert (tmp_path / "out" / "photographs.png").is_file() and (tmp_path / "out" / "classes.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["nowhere"], "nowhere does not exist"), ([".", "--split", "val2017"], "no folder val2017"), (["."], "no photo")],
+)
+def test_look_at_data_that_is_not_there(tmp_path, arguments, words):
+    assert_one_sentence(ucolnet("data", "show", *arguments, cwd=tmp_path), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_with_one_sentence(monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ucolnet_lib.data.toy.draw_toy_world", interrupted)
+    monkeypatch.setattr(sys, "argv", ["ucolnet", "data", "toy", "anywhere"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130 and "interrupted. Call the same command again" in capsys.readouterr().err

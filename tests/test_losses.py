@@ -230,6 +230,49 @@ def test_fixed_alpha():
     close(alpha(torch.tensor(5.0), torch.tensor(1.0)), 0.3)
 
 
+# Photographs that nobody annotated: all their pixels are 255.
+
+
+@pytest.mark.parametrize("rule", [BalancedAlpha, lambda: FixedAlpha(0.25)], ids=["balanced", "fixed"])
+@pytest.mark.parametrize("labelled_before", [False, True])
+def test_a_batch_without_annotations_teaches_colour_alone(rule, labelled_before):
+    loss, (logits, target) = UColNetLoss(rule()), numbers()
+    if labelled_before:
+        loss(Output(torch.ones(3, 2, 9, 7), logits), torch.zeros(3, 2, 9, 7), target)
+    before = {name: value.clone() for name, value in loss.state_dict().items()}
+    logits.requires_grad_()
+    predicted, ab = 100 * torch.randn(2, 3, 2, 9, 7)
+    predicted.requires_grad_()
+    terms = loss(Output(predicted, logits), ab, torch.full_like(target, 255))
+    assert torch.stack(terms).isfinite().all() and terms.cross_entropy == terms.dice == 0
+    close(terms.loss, color_loss(predicted, ab))
+    terms.loss.backward()
+    (expected,) = torch.autograd.grad(color_loss(predicted, ab), predicted)
+    close(predicted.grad, expected)
+    assert (logits.grad == 0).all()
+    assert all(torch.equal(value, before[name]) for name, value in loss.state_dict().items())
+
+
+def test_a_photograph_without_annotations_does_not_count_in_the_segmentation_of_its_batch():
+    logits, target = numbers()
+    joined = torch.cat([logits, torch.randn(5, CLASSES, 9, 7)]).requires_grad_()
+    unlabelled = torch.full((5, 9, 7), 255)
+    for loss in (cross_entropy_loss, dice_loss):
+        value = loss(joined, torch.cat([target, unlabelled]))
+        close(value, loss(logits, target))
+        (gradient,) = torch.autograd.grad(value, joined)
+        assert (gradient[:3] != 0).any() and (gradient[3:] == 0).all()
+
+
+def test_alpha_comes_out_the_same_with_batches_without_annotations_between():
+    logits, target = numbers()
+    alone, among = UColNetLoss(BalancedAlpha()), UColNetLoss(BalancedAlpha())
+    for step in range(4):
+        output, ab = Output(torch.full((3, 2, 9, 7), 10.0 * step + 5), (step + 1) * logits), torch.zeros(3, 2, 9, 7)
+        among(Output(1000 * torch.randn(3, 2, 9, 7), logits), ab, torch.full_like(target, 255))
+        close(among(output, ab, target).alpha, alone(output, ab, target).alpha)
+
+
 # The losses of the models.
 
 

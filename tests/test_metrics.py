@@ -218,6 +218,32 @@ def test_miou_of_objects_without_an_object_is_none():
     assert confusion([0, 0], [0, 1]).miou(background=False) is None
 
 
+# Photographs that nobody annotated: all their pixels are 255.
+
+
+def test_photographs_without_annotations_count_in_colour_and_not_on_objects(triples):
+    pictures, truths, maps = triples
+    unlabelled = [np.full_like(one, 255) for one in maps]
+    labelled = [image_errors(*triple) for triple in zip(pictures, truths, maps, strict=True)]
+    without = [image_errors(*triple) for triple in zip(pictures[::-1], truths[::-1], unlabelled[::-1], strict=True)]
+    assert rmse(labelled + without) == pytest.approx(rmse(labelled))  # the same pictures twice, objects once
+    alone = rmse(without)
+    assert alone["ab_objects_pooled"] is None
+    assert all(np.isfinite(value) for name, value in alone.items() if name != "ab_objects_pooled")
+    squared = squared_ab_error(rgb8_to_lab(pictures[0]), rgb8_to_lab(truths[0]))
+    (entry,) = class_errors(squared, unlabelled[0])
+    assert entry["class"] == 255 and entry["class_pixels"] == maps[0].size
+    assert entry["class_ab_squared"] == pytest.approx(without[-1]["ab_squared"])
+
+
+def test_photographs_without_annotations_leave_miou_as_it_is():
+    matrix = confusion([0, 0, 1, 1], [0, 1, 1, 2])
+    before = matrix.counts.copy()
+    for prediction in ([0, 0, 0], [1, 2, 3]):
+        matrix.add(np.full(3, 255, np.uint8), np.array(prediction, np.uint8))
+    assert np.array_equal(matrix.counts, before)
+
+
 # Overfitting.
 
 

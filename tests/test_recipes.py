@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.models import MODELS
-from ucolnet_lib.recipes import PROFILES, RECIPES, Recipe, read_recipe, recipe_for
+from ucolnet_lib.recipes import _ADDED, PROFILES, RECIPES, Recipe, read_recipe, recipe_for
 
 UCOLNETS = [name for name in MODELS if name.startswith("ucolnet")]
 IIZUKAS = [name for name in MODELS if name.startswith("iizuka")]
@@ -82,7 +83,7 @@ def test_settings_come_after_what_a_model_changes():
         ("optimizer", "adam", "optimizer is 'adam'. Choose one of: sgd, adamw, adadelta"),
         ("schedule", "linear", "schedule is 'linear'. Choose one of: step, cosine"),
         ("alpha", "magic", "alpha is 'magic'. Choose one of: balanced, fixed"),
-        ("precision", "fp16", "precision is 'fp16'. Choose one of: fp32, bf16"),
+        ("precision", "fp8", "precision is 'fp8'. Choose one of: fp32, bf16, fp16"),
         ("epochs", "0", "epochs is 0. It must lie between 1 and"),
         ("size", "-48", "size is -48. It must lie between 8 and"),
         ("batch_size", "0", "batch_size is 0"),
@@ -181,3 +182,32 @@ def test_a_folder_that_is_no_run(tmp_path, folder):
     (tmp_path / "file").touch()
     with pytest.raises(UcolnetError, match="is no run folder: it has no recipe.json"):
         read_recipe(tmp_path / folder)
+
+
+# Fields that came later.
+
+STUDY = Path(__file__).parents[1] / "results" / "study-models"
+
+
+def test_fields_that_came_later_stand_in_the_dictionary_only_when_they_are_used():
+    """So old runs, notes of steps and committed studies are still made from equal inputs."""
+    recipe = RECIPES["toy"]
+    every = {field.name for field in dataclasses.fields(Recipe)}
+    assert set(recipe.to_dict()) == every - set(_ADDED)
+    used = recipe.replace(leave_out_gray=True, data_on_device=True)
+    assert set(used.to_dict()) - set(recipe.to_dict()) == {"leave_out_gray", "data_on_device"}
+    assert used.to_dict()["leave_out_gray"] is True
+    for changed in (recipe, recipe.replace(leave_out_gray=True), recipe.replace(data_on_device=True)):
+        assert Recipe(**json.loads(json.dumps(changed.to_dict()))) == changed
+
+
+def test_what_was_committed_is_made_from_the_recipes_of_today():
+    files = sorted((STUDY / "rows").glob("*-*.json"))
+    assert len(files) >= 21
+    for file in files:
+        inputs = json.loads(file.read_text(encoding="utf-8"))["inputs"]
+        recipe = recipe_for("study", inputs["model"]).replace(seed=inputs["recipe"]["seed"])
+        assert inputs["recipe"] == recipe.to_dict()
+    for folder in (STUDY / "models").iterdir():
+        description = read_recipe(folder)
+        assert description.recipe == recipe_for("study", description.model)

@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Make and look at data.", no_args_is_help=True)
+data_app = typer.Typer(help="Fetch, draw, prepare and look at data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 study_app = typer.Typer(help="Whole studies, with several seeds.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
@@ -33,9 +33,10 @@ def main() -> None:
     except UcolnetError as error:
         typer.echo(f"ucolnet: {error}", err=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("ucolnet: interrupted. Call the same command again to go on (train: with --resume).", err=True)
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            typer.echo("ucolnet: interrupted. Call the same command again to go on (train: with --resume).", err=True)
+        raise
 
 
 @data_app.command("toy")
@@ -50,6 +51,63 @@ def data_toy(
 
     draw_toy_world(out, scenes=scenes, size=size, seed=seed)
     typer.echo(f"{scenes} scenes of {size} px lie in {out}.")
+
+
+@data_app.command("coco")
+def data_coco(
+    out: Annotated[Path, typer.Argument(help="The COCO folder: new, or of an earlier call, which goes on.")],
+    split: Annotated[str, typer.Option(help="train2017 (19 GB in all) or val2017 (0.8 GB).")],
+    limit: Annotated[int | None, typer.Option(min=1, help="So many images only, one by one; always the same.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="A text file: these images only, one id a line.")] = None,
+    categories: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Only images with an object of one of these categories.")
+    ] = None,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another server, with the layout of images.cocodataset.org.")
+    ] = None,
+) -> None:
+    """Fetch photographs and masks of COCO 2017; after an interruption the same command goes on."""
+    from ucolnet_lib.data.choice import read_ids
+    from ucolnet_lib.data.fetch import fetch_coco
+
+    names = [name.strip() for name in categories.split(",")] if categories else []
+    fetch_coco(out, split, limit, read_ids(ids) if ids else None, names, mirror, say=typer.echo)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    sources: Annotated[
+        list[Path], typer.Argument(help="COCO folders, or folders of photographs without masks; they are joined.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the prepared set: new, or begun by the same command.")],
+    size: Annotated[int, typer.Option(help="Shorter side in pixels; smaller photographs stay as they are.")] = 256,
+) -> None:
+    """Make photographs and masks small, once, in a few large files: training reads them many times as fast."""
+    from ucolnet_lib.data.prepare import closing, prepare
+
+    typer.echo(closing(prepare(sources, out, size), out))
+
+
+@data_app.command("show")
+def data_show(
+    folder: Annotated[Path, typer.Argument(help="A COCO folder, a prepared set, or a plain folder of photographs.")],
+    split: Annotated[
+        str | None, typer.Option(help="train2017 or val2017; else the first of them that the folder has.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for figures and tables; else runs/data-NAME-SPLIT, of FOLDER's name.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Look at so many photographs, always the same; 0: all.")] = 500,
+) -> None:
+    """Look at data: photographs beside L, ab and classes; what classes, colours and gray photographs there are."""
+    from ucolnet_lib.figures.data import show_data
+
+    summary, out = show_data(folder, split, out, limit)
+    photos = summary.photographs
+    typer.echo(
+        f"{summary.name}: {len(photos):,} of {summary.size:,} photographs, {photos['gray'].sum():,} of them gray, or "
+        f"nearly; {photos['labelled'].mean():.1%} of their pixels are labelled. Figures and tables lie in {out}."
+    )
 
 
 @app.command()
@@ -78,14 +136,17 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
 ) -> None:
     """Train one model on a COCO folder."""
+    from accelerate import PartialState
+
     from ucolnet_lib.recipes import recipe_for
     from ucolnet_lib.training import train as train_model
 
     run = train_model(model, recipe_for(recipe, model, parse_settings(settings)), data, out, resume, say=typer.echo)
-    last = run.history.iloc[-1]
-    typer.echo(
-        f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {run.history['validation_color'].min():.4f}."
-    )
+    processes = PartialState()
+    if processes.is_main_process:
+        last, best = run.history.iloc[-1], run.history["validation_color"].min()
+        typer.echo(f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {best:.4f}.")
+    processes.destroy_process_group()
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, str]:
@@ -159,13 +220,16 @@ def evaluate(
     leave_out_gray: Annotated[
         bool, typer.Option("--leave-out-gray", help="Leave out photographs that are gray themselves.")
     ] = False,
+    keep_pictures: Annotated[
+        bool, typer.Option("--keep-pictures", help="Write all pictures into OUT/pictures too, for your own detector.")
+    ] = False,
 ) -> None:
     """Measure colourings beside all controls: RMSE, detection, image metrics, with intervals, tables and a report."""
     from ucolnet_lib.experiments.evaluate_runs import evaluate_runs, parse_pictures
 
     evaluate_runs(
         runs or [], data, out, detector or [], parse_pictures(images or []), split, allow_missing, leave_out_gray,
-        say=typer.echo,
+        keep_pictures, say=typer.echo,
     )  # fmt: skip
 
 

@@ -2,6 +2,10 @@
 
 The paper (section on UColNet v1): mean squared error for colour; cross-entropy and Dice for segmentation,
 multiplied by an adaptive coefficient alpha so that both tasks get the same importance.
+
+Each loss is a ratio of sums over the batch. `LossSums` are these sums. They add up over the parts of a batch, be they
+micro-batches or processes; the ratios do not: their mean is another number as soon as the parts hold unequally many
+labelled pixels. So training adds the sums and divides once (`training.parallel`).
 """
 
 from __future__ import annotations
@@ -22,7 +26,17 @@ def color_loss(predicted_ab: torch.Tensor, true_ab: torch.Tensor) -> torch.Tenso
     Args:
         predicted_ab, true_ab: (N, 2, H, W), CIELAB units.
     """
-    return F.mse_loss(predicted_ab / AB_MAX, true_ab / AB_MAX)
+    return _ratio(_color_sums(predicted_ab, true_ab))
+
+
+def _color_sums(predicted_ab: torch.Tensor, true_ab: torch.Tensor) -> torch.Tensor:
+    """(sum of squares, number of values)."""
+    squares = F.mse_loss(predicted_ab / AB_MAX, true_ab / AB_MAX, reduction="sum")
+    return torch.stack((squares, torch.full_like(squares, true_ab.numel())))
+
+
+def _ratio(sums: torch.Tensor) -> torch.Tensor:
+    return sums[0] / sums[1].clamp_min(1)
 
 
 def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -32,9 +46,13 @@ def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tens
         logits: (N, C, H, W), or (N, C) for one class an image.
         target: int64 (N, H, W) or (N,), 0..C-1 or 255 (ignore).
     """
-    labelled = (target != IGNORE_INDEX).sum()
+    return _ratio(_cross_entropy_sums(logits, target))
+
+
+def _cross_entropy_sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(sum over the labelled places, number of these)."""
     total = F.cross_entropy(_rows(logits), target.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / labelled.clamp_min(1)
+    return torch.stack((total, (target != IGNORE_INDEX).sum().to(total.dtype)))
 
 
 def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -47,6 +65,11 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits: (N, C, H, W).
         target: int64 (N, H, W), 0..C-1 or 255 (ignore).
     """
+    return _dice(_dice_sums(logits, target))
+
+
+def _dice_sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """(3, C), sums over the labelled pixels for each class: p t, p, t."""
     probability = _rows(logits).softmax(dim=-1)
     labelled = (target != IGNORE_INDEX).flatten()
     weight = labelled.to(probability.dtype)
@@ -57,6 +80,11 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     zeros = torch.zeros_like(predicted)
     overlap = zeros.index_add(0, safe, at_target * weight)
     true = zeros.index_add(0, safe, weight)
+    return torch.stack((overlap, predicted, true))
+
+
+def _dice(sums: torch.Tensor) -> torch.Tensor:
+    overlap, predicted, true = sums
     dice = 2 * overlap / (predicted + true).clamp_min(1e-7)
     present = true > 0
     return torch.where(present, 1 - dice, 0).sum() / present.sum().clamp_min(1)
@@ -118,6 +146,18 @@ class FixedAlpha(nn.Module):
         return self.value
 
 
+class LossSums(NamedTuple):
+    """What the losses of a batch are made of; a term that a model does not have is None.
+
+    `color`: (sum of squared errors, number of values); `cross_entropy`: (its sum, number of labelled places);
+    `dice`: (3, C), for each class the sums of p t, p and t over the labelled pixels.
+    """
+
+    color: torch.Tensor
+    cross_entropy: torch.Tensor | None = None
+    dice: torch.Tensor | None = None
+
+
 class LossTerms(NamedTuple):
     """Scalars. `loss` is what is minimised; a term that a model does not have is 0."""
 
@@ -128,8 +168,8 @@ class LossTerms(NamedTuple):
     alpha: torch.Tensor
 
 
-class UColNetLoss(nn.Module):
-    """colour + alpha x (cross-entropy + Dice), as the paper trains the UColNets."""
+class _Loss(nn.Module):
+    """colour + alpha x (the losses of the second task)."""
 
     def __init__(self, alpha: nn.Module):
         super().__init__()
@@ -137,18 +177,38 @@ class UColNetLoss(nn.Module):
 
     def forward(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossTerms:
         """`output`: Output(ab, logits or None); `ab` (N, 2, H, W); `semantic_map` int64 (N, H, W)."""
-        color = color_loss(output.ab, ab)
+        return self.terms(self.sums(output, ab, semantic_map))
+
+    def sums(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossSums:
+        """The sums of a batch, or of a part of one; arguments as of `forward`."""
+        raise NotImplementedError
+
+    def terms(self, sums: LossSums) -> LossTerms:
+        """The losses of a whole batch, from its sums. In training, alpha's running means take them in."""
+        color = _ratio(sums.color)
         zero = torch.zeros_like(color)
-        if output.logits is None:
+        if sums.cross_entropy is None:
             return LossTerms(color, color, zero, zero, zero)
-        cross_entropy = cross_entropy_loss(output.logits, semantic_map)
-        dice = dice_loss(output.logits, semantic_map)
+        cross_entropy = _ratio(sums.cross_entropy)
+        dice = zero if sums.dice is None else _dice(sums.dice)
         alpha = self.alpha(color, cross_entropy + dice)
         return LossTerms(color + alpha * (cross_entropy + dice), color, cross_entropy, dice, alpha)
 
 
-class IizukaLoss(nn.Module):
-    """MSE + 1/300 x cross-entropy of the image's class (Iizuka et al. 2016).
+class UColNetLoss(_Loss):
+    """colour + alpha x (cross-entropy + Dice), as the paper trains the UColNets."""
+
+    def sums(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossSums:
+        color = _color_sums(output.ab, ab)
+        if output.logits is None:
+            return LossSums(color)
+        return LossSums(
+            color, _cross_entropy_sums(output.logits, semantic_map), _dice_sums(output.logits, semantic_map)
+        )
+
+
+class IizukaLoss(_Loss):
+    """MSE + 1/300 x cross-entropy of the image's class (Iizuka et al. 2016): the category of the largest area.
 
     Their MSE is on ab scaled from -100..100 to 0..1. Here it is in units of 110, like every colour loss of this
     library; the weight of the cross-entropy is scaled by the same (200 / 110)^2, so only a constant factor differs.
@@ -156,15 +216,14 @@ class IizukaLoss(nn.Module):
 
     WEIGHT = (200 / AB_MAX) ** 2 / 300
 
-    def forward(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossTerms:
-        """As UColNetLoss, with logits (N, C): the image's class is the category of the largest area."""
-        color = color_loss(output.ab, ab)
-        zero = torch.zeros_like(color)
+    def __init__(self):
+        super().__init__(FixedAlpha(self.WEIGHT))
+
+    def sums(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossSums:
+        color = _color_sums(output.ab, ab)
         if output.logits is None:
-            return LossTerms(color, color, zero, zero, zero)
-        cross_entropy = cross_entropy_loss(output.logits, main_class(semantic_map, output.logits.shape[1]))
-        alpha = torch.full_like(color, self.WEIGHT)
-        return LossTerms(color + alpha * cross_entropy, color, cross_entropy, zero, alpha)
+            return LossSums(color)
+        return LossSums(color, _cross_entropy_sums(output.logits, main_class(semantic_map, output.logits.shape[1])))
 
 
 def create_loss(model_name: str, alpha: str, alpha_value: float) -> nn.Module:

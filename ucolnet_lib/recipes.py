@@ -14,8 +14,10 @@ _CHOICES = {
     "optimizer": ("sgd", "adamw", "adadelta"),
     "schedule": ("step", "cosine"),
     "alpha": ("balanced", "fixed"),
-    "precision": ("fp32", "bf16"),
+    "precision": ("fp32", "bf16", "fp16"),
 }
+_ADDED = ("leave_out_gray", "data_on_device", "compile")
+"""Fields that old runs and studies do not name; they were made with what are the defaults now."""
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
@@ -55,8 +57,15 @@ class Recipe:
     limit: int = 0
     """Train on the first so many photographs only; 0 takes all."""
     precision: str = "fp32"
+    """`bf16` becomes `fp16` on graphics cards and `fp32` on processors that have no bf16."""
     channels_last: bool = True
     seed: int = 0
+    leave_out_gray: bool = False
+    """Take gray photographs out of training; the data must be prepared."""
+    data_on_device: bool = False
+    """Keep all photographs decoded in the memory of the training device; the data must be prepared."""
+    compile: bool = False
+    """Let torch compile the model: a minute or two at the start, then faster steps on a GPU."""
 
     def __post_init__(self):
         for key, kind in get_type_hints(Recipe).items():
@@ -82,8 +91,10 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for recipe.json."""
-        return dataclasses.asdict(self)
+        """Plain values, for recipe.json. A field that was added later stands there only where it is not the default:
+        so what was made from a recipe before, and would be made the same now, is still known by the same values."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self) if field.name in _ADDED}
+        return {key: value for key, value in dataclasses.asdict(self).items() if (key, value) not in defaults.items()}
 
 
 # Every number that the paper states: SGD, momentum 0.9, weight decay 1e-5, learning rate from 0.1 times 0.9

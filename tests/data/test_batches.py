@@ -9,10 +9,13 @@ import torch
 from PIL import Image
 from skimage.color import rgb2lab
 
-from ucolnet_lib.common import IGNORE_INDEX
+from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
 from ucolnet_lib.data import batches
-from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices, to_batch
+from ucolnet_lib.data.batches import EpochSampler, PhotographCrops, create_loader, split_indices, to_batch
 from ucolnet_lib.data.coco import CATEGORY_OF_CLASS, CocoSplit, Photograph
+from ucolnet_lib.data.prepare import prepare
+from ucolnet_lib.data.prepared import PreparedSplit
+from ucolnet_lib.data.toy import draw_toy_world
 
 
 class Photographs:
@@ -181,22 +184,6 @@ def test_crops_follow_from_seed_epoch_and_id_alone():
         assert not np.array_equal(changed[0], first[2][0])
 
 
-def test_boxes_keep_their_share_and_stay_inside():
-    random = np.random.default_rng(0)
-    for least in (0.05, 0.3, 0.8, 0.95, 1.0):
-        for width, height in ((640, 480), (1, 500), (333, 217)):
-            boxes = np.array([batches._random_box(random, width, height, least) for _ in range(400)])
-            left, top, right, bottom = boxes.T
-            # PIL reads boxes as float32.
-            assert left.min() >= 0 and top.min() >= 0
-            assert np.float32(right).max() <= width and np.float32(bottom).max() <= height
-            w, h = (right - left) / width, (bottom - top) / height
-            assert (w * h).min() > least - 1e-9 and (w * h).max() < 1 + 1e-9
-            assert (w / h).min() > 3 / 4 - 1e-9 and (w / h).max() < 4 / 3 + 1e-9
-            if least < 1:
-                assert np.ptp(left) > 0 and (w * h).std() > 0.1 * (1 - least)
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (3, 2), (2000, 30), (31, 33)])
 @pytest.mark.parametrize("crop_area", [None, 0.5])
 def test_pictures_of_any_size(shape, crop_area):
@@ -205,18 +192,6 @@ def test_pictures_of_any_size(shape, crop_area):
     rgb, semantic_map = crops(photos=[photo], crop_area=crop_area)[0, 0]
     assert rgb.shape == (32, 32, 3) and semantic_map.shape == (32, 32)
     assert set(np.unique(semantic_map)) <= set(np.unique(photo[1]))
-
-
-def test_ignore_and_classes_survive_resizing():
-    """Nearest neighbour: between class 0 and 255 lies no class 128."""
-    semantic_map = np.zeros((300, 300), np.uint8)
-    semantic_map[:, 150:] = IGNORE_INDEX
-    semantic_map[::2, ::2] = 80
-    dataset = crops(photos=[(np.zeros((300, 300, 3), np.uint8), semantic_map)])
-    for epoch in range(10):
-        found = dataset[epoch, 0][1]
-        assert set(np.unique(found)) <= {0, 80, IGNORE_INDEX}
-        assert 0.1 < np.mean(found == IGNORE_INDEX) < 0.7
 
 
 def test_small_photographs_are_kept_as_they_are():
@@ -290,12 +265,12 @@ def test_validation_is_in_order(folder):
 def test_workers_without_a_cache_give_the_same_batches(folder, monkeypatch):
     def two_epochs():
         loader = create_loader(PhotographCrops(folder, list(range(10)), 16, 0.5, seed=3), 5)
-        return loader.num_workers, [*epoch_of(loader, 0), *epoch_of(loader, 1)]
+        return loader.workers, [*epoch_of(loader, 0), *epoch_of(loader, 1)]
 
     workers, cached = two_epochs()
     assert workers == 0
     monkeypatch.setattr(batches, "_MEMORY_LIMIT", 0)
-    monkeypatch.setattr(batches.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(batches, "count_workers", lambda world_size: 2)
     workers, decoded = two_epochs()
     assert workers == 2
     assert all(torch.equal(a, b) for a, b in zip(cached, decoded, strict=True))
@@ -335,3 +310,82 @@ def test_classes_of_the_sample_after_cropping(sample):
     labels = set(semantic_map.unique().tolist())
     assert labels <= {*range(81), IGNORE_INDEX} and len(labels) > 10
     assert rgb.float().std() > 30
+
+
+# Gray photographs.
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> PreparedSplit:
+    """Twenty toy scenes, prepared, of which those with an id divisible by 3 are said to be gray."""
+    folder = tmp_path_factory.mktemp("toy")
+    draw_toy_world(folder / "world", scenes=25, size=64, progress=False)
+    prepare([folder / "world"], folder / "set", size=48, workers=1, progress=False)
+    split = PreparedSplit(folder / "set", "train2017")
+    split.gray = np.array([i % 3 == 0 for i in split.ids])
+    return split
+
+
+def test_gray_photographs_are_left_out_of_training_alone(prepared):
+    training, validation = split_indices(prepared)
+    colourful, same = split_indices(prepared, leave_out_gray=True)
+    assert same == validation and set(colourful) == {i for i in training if prepared.ids[i] % 3}
+    assert 0 < len(colourful) < len(training)
+
+
+def test_only_gray_photographs(prepared, monkeypatch):
+    monkeypatch.setattr(prepared, "gray", np.ones(len(prepared), bool))
+    with pytest.raises(UcolnetError, match=r"All photographs in .*set to train on are gray"):
+        split_indices(prepared, leave_out_gray=True)
+
+
+def test_what_is_not_prepared_does_not_know_its_gray_photographs(folder):
+    with pytest.raises(UcolnetError, match=r"leave_out_gray needs a prepared data set.*ucolnet data prepare .* OUT"):
+        split_indices(folder, leave_out_gray=True)
+
+
+def test_a_prepared_set_gives_the_crops_of_its_folder(prepared):
+    """The same choices, and all but the same pixels: a JPEG lies between."""
+    folder = CocoSplit(prepared.root.parent / "world", "train2017")
+    assert folder.ids == prepared.ids
+    for size, crop_area in ((24, 0.5), (40, None)):
+        ours = PhotographCrops(prepared, range(len(folder)), size, crop_area)
+        theirs = PhotographCrops(folder, range(len(folder)), size, crop_area)
+        for i in range(len(folder)):
+            assert np.abs(ours[2, i][0].astype(int) - theirs[2, i][0]).mean() < 9
+            assert (ours[2, i][1] == theirs[2, i][1]).mean() > 0.9
+
+
+# Several processes.
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("length", "world_size"), [(20, 1), (20, 4), (21, 4), (23, 4), (4, 4), (3, 2)])
+def test_the_shares_of_all_processes_are_one_epoch(length, world_size, shuffle):
+    shares = [EpochSampler(length, 5, shuffle, rank, world_size) for rank in range(world_size)]
+    alone = EpochSampler(length, 5, shuffle)
+    for epoch in (0, 7):
+        for sampler in (alone, *shares):
+            sampler.epoch = epoch
+        seen = [list(sampler) for sampler in shares]
+        assert [len(part) for part in seen] == [len(sampler) for sampler in shares]
+        together, expected = [key for part in seen for key in part], list(alone)
+        assert len(set(together)) == len(together) and all(key[0] == epoch for key in together)
+        # In training each gets equally many: less than one a process is left out, each epoch another.
+        assert set(together) == set(expected[: length - length % world_size] if shuffle else expected)
+        assert len({len(part) for part in seen}) == 1 or not shuffle
+
+
+def test_a_step_of_all_processes_is_a_step_of_one_with_a_larger_batch(folder):
+    dataset = PhotographCrops(folder, list(range(10)), 16, 0.5)
+    ranks = [create_loader(dataset, 2, rank, 2) for rank in (0, 1)]
+    alone = create_loader(dataset, 4)
+    for loader in (alone, *ranks):
+        loader.sampler.epoch = 3
+    for one, two, (rgb, semantic_map) in zip(*ranks, alone, strict=True):
+        assert torch.equal(torch.stack([one[0], two[0]], dim=1).flatten(0, 1), rgb)
+        assert torch.equal(torch.stack([one[1], two[1]], dim=1).flatten(0, 1), semantic_map)
+
+
+def test_more_processes_than_photographs():
+    assert [list(EpochSampler(1, 0, True, rank, 2)) for rank in (0, 1)] == [[(0, 0)], [(0, 0)]]

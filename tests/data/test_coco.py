@@ -105,6 +105,28 @@ def test_an_object_in_a_crowd_keeps_its_class_and_the_rest_is_ignored(
     assert np.array_equal(one(write_split, tmp_path, [crowd, thing] if last == "object" else [thing, crowd]), expected)
 
 
+def test_the_rule_for_overlaps_is_chosen_where_a_split_is_opened(write_split, rectangle, tmp_path):
+    """The rules themselves are tested in test_rasterize.py."""
+    annotations = [rectangle(7, 1, 0, 0, 6, 8), rectangle(7, 3, 4, 0, 4, 8)]
+    root = write_split(tmp_path, {"7.png": GRAY, "8.png": GRAY}, annotations, unlisted=["8.png"])
+    expected = np.repeat([[PERSON] * 4 + [CAR] * 4 + [BACKGROUND] * 4], 8, axis=0)
+    assert np.array_equal(CocoSplit(root, "val2017")[0].semantic_map, expected)
+    expected[:, 4:6] = IGNORE_INDEX
+    split = CocoSplit(root, "val2017", overlaps="ignore")
+    assert np.array_equal(split[0].semantic_map, expected)
+    assert (split[1].semantic_map == IGNORE_INDEX).all()
+    with pytest.raises(UcolnetError, match="no rule 'largest' for overlaps. Choose smaller_on_top or ignore"):
+        CocoSplit(root, "val2017", overlaps="largest")
+
+
+def test_an_outline_that_cannot_be_read_is_named(write_split, rectangle, tmp_path):
+    broken = rectangle(7, 3, 0, 0, 2, 2) | {"segmentation": {"size": [8, 13], "counts": [104]}}
+    root = write_split(tmp_path, {"7.png": GRAY}, [rectangle(7, 1, 0, 0, 6, 8), broken])
+    says = r"instances_val2017.json: of image 7, annotation 2 has a mask of 13 x 8 pixels, and the photograph has 12"
+    with pytest.raises(UcolnetError, match=says):
+        CocoSplit(root, "val2017")[0]
+
+
 def test_an_object_without_an_outline_is_not_painted(write_split, rectangle, tmp_path):
     annotations = [rectangle(7, 1, 0, 0, 4, 4) | {"segmentation": []}, rectangle(7, 3, 1, 1, 2, 2)]
     assert set(np.unique(one(write_split, tmp_path, annotations))) == {BACKGROUND, CAR}
@@ -170,7 +192,8 @@ def test_the_checksum_changes_with_all_it_is_over(write_split, rectangle, tmp_pa
     seen.append(checksum())
     (photos / "000000000008.png").unlink()  # listed, and missing: told when the photograph is read
     seen.append(checksum())
-    assert len(set(seen)) == len(seen) == 6
+    seen.append(CocoSplit(tmp_path, "val2017", overlaps="ignore").checksum)
+    assert len(set(seen)) == len(seen) == 7
 
 
 def test_every_photograph_has_an_id_of_its_own(write_split, tmp_path):

@@ -1,11 +1,12 @@
-"""Semantic maps as pictures."""
+"""Semantic maps, lightness and chroma as pictures."""
 
 import numpy as np
+import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from ucolnet_lib.common import IGNORE_INDEX
 from ucolnet_lib.data.coco import CATEGORIES, CLASS_OF_CATEGORY, NUM_CLASSES
-from ucolnet_lib.data.show import class_colors, color_semantic_map
+from ucolnet_lib.data.show import SHOWN_LIGHTNESS, chroma_picture, class_colors, color_semantic_map, lightness_picture
 from ucolnet_lib.data.toy import KINDS
 
 
@@ -52,3 +53,39 @@ def test_a_map_becomes_a_picture():
 def test_no_pixel_and_one_pixel():
     assert color_semantic_map(np.zeros((0, 4), np.uint8)).shape == (0, 4, 3)
     assert color_semantic_map(np.zeros((1, 1), np.uint8)).tolist() == [[[40, 40, 40]]]
+
+
+def test_lightness_without_colour():
+    rgb = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    picture = lightness_picture(rgb)
+    assert picture.shape == rgb.shape and picture.dtype == np.uint8 and np.ptp(picture, axis=2).max() == 0
+    np.testing.assert_allclose(rgb2lab(picture)[..., 0], rgb2lab(rgb)[..., 0], atol=0.3)
+
+
+def test_chroma_at_one_lightness():
+    rgb = np.random.default_rng(0).integers(90, 170, (9, 7, 3), np.uint8)  # weak colours, which fit at any lightness
+    picture = chroma_picture(rgb)
+    assert picture.shape == rgb.shape and picture.dtype == np.uint8
+    lab = rgb2lab(picture)
+    np.testing.assert_allclose(lab[..., 0], SHOWN_LIGHTNESS, atol=0.5)
+    np.testing.assert_allclose(lab[..., 1:], rgb2lab(rgb)[..., 1:], atol=0.8)
+
+
+@pytest.mark.parametrize("rgb", [(0, 0, 255), (255, 255, 0), (255, 0, 0), (0, 255, 0)])
+def test_strong_colours_keep_their_hue(rgb):
+    picture = np.full((1, 1, 3), rgb, np.uint8)
+    before, after = rgb2lab(picture)[0, 0], rgb2lab(chroma_picture(picture))[0, 0]
+    assert after[0] == pytest.approx(SHOWN_LIGHTNESS, abs=0.5)
+    assert np.arctan2(*after[:0:-1]) == pytest.approx(np.arctan2(*before[:0:-1]), abs=0.03)
+    assert 25 < np.hypot(*after[1:]) < np.hypot(*before[1:])
+
+
+def test_black_and_white_have_no_chroma():
+    picture = chroma_picture(np.array([[[0, 0, 0], [255, 255, 255], [90, 90, 90]]], np.uint8))
+    assert len(np.unique(picture)) == 1
+
+
+@pytest.mark.parametrize("draw", [lightness_picture, chroma_picture])
+def test_no_pixel_and_one_pixel_of_a_picture(draw):
+    assert draw(np.zeros((0, 4, 3), np.uint8)).shape == (0, 4, 3)
+    assert draw(np.zeros((1, 1, 3), np.uint8)).shape == (1, 1, 3)

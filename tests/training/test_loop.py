@@ -9,16 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.data import on_device
 from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices
 from ucolnet_lib.data.coco import CocoSplit
+from ucolnet_lib.data.prepare import prepare
+from ucolnet_lib.data.prepared import PreparedSplit
 from ucolnet_lib.data.toy import draw_toy_world
 from ucolnet_lib.losses import LossTerms, create_loss
 from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import RECIPES, recipe_for
-from ucolnet_lib.training import Run, loop, train
+from ucolnet_lib.training import Run, loop, step, train
 from ucolnet_lib.training.loop import learning_rate
 from ucolnet_lib.training.run import TIMING_COLUMNS
 
@@ -81,14 +85,14 @@ def test_two_runs_are_equal_and_another_seed_is_not(toy, tmp_path):
 
 
 def test_every_epoch_sees_other_crops(toy, tmp_path, monkeypatch):
-    plain, seen = loop.to_batch, []
+    plain, seen = step.to_batch, []
 
-    def watching(rgb, semantic_map):
+    def watching(rgb, semantic_map, device):
         if torch.is_grad_enabled():
             seen.append(rgb.float().mean().item())
-        return plain(rgb, semantic_map)
+        return plain(rgb, semantic_map, device)
 
-    monkeypatch.setattr(loop, "to_batch", watching)
+    monkeypatch.setattr(step, "to_batch", watching)
     run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=3), toy, tmp_path / "run")
     assert len(set(seen)) == len(seen) == run.history["steps"].iloc[-1]
 
@@ -105,19 +109,20 @@ def test_the_best_model_is_kept_not_the_last(toy, tmp_path):
     loader = create_loader(PhotographCrops(split, validation, recipe.size), recipe.batch_size)
     loss = create_loss("ucolnet_v3_no_segmentation", recipe.alpha, recipe.alpha_value)
     for name, row in (("model.safetensors", best), ("last.safetensors", len(history) - 1)):
-        terms = LossTerms(*loop.validate(load_model(run.path / name), loss, loader))
+        terms = LossTerms(*loop.validate(load_model(run.path / name), loss, loader, Accelerator(cpu=True)))
         assert terms.color.item() == pytest.approx(history["validation_color"][row], rel=1e-4)
 
 
 CHILD = """
     import os, signal, sys
     import ucolnet_lib.training.loop as loop
+    import ucolnet_lib.training.step as step
     from ucolnet_lib.recipes import Recipe
     import json, torch
 
     data, out, counter, kill_at, recipe = sys.argv[1:6]
     steps = 0
-    plain = loop.to_batch
+    plain = step.to_batch
 
     def counting(*batch):
         global steps
@@ -128,7 +133,7 @@ CHILD = """
                 os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
         return plain(*batch)
 
-    loop.to_batch = counting
+    step.to_batch = counting
     loop.train("ucolnet_v3", Recipe(**json.loads(recipe)), data, out, resume=True, progress=False)
 """
 
@@ -199,14 +204,14 @@ def test_early_stopping(toy, tmp_path):
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(toy, tmp_path, monkeypatch):
-    plain, steps = loop.to_batch, [0]
+    plain, steps = step.to_batch, [0]
 
     def poisoned(*batch):
         steps[0] += torch.is_grad_enabled()
         batch = plain(*batch)
         return batch._replace(ab=batch.ab * float("nan")) if steps[0] == 6 else batch
 
-    monkeypatch.setattr(loop, "to_batch", poisoned)
+    monkeypatch.setattr(step, "to_batch", poisoned)
     with pytest.raises(UcolnetError, match="smaller learning rate"):
         quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
     # The epoch before is kept, whole.
@@ -235,7 +240,7 @@ def test_missing_data_leave_no_run_folder(tmp_path):
 
 def test_interrupt_by_hand_keeps_the_epochs_done(toy, tmp_path, monkeypatch):
     # Ctrl-C raises KeyboardInterrupt inside the loop; the state of the last epoch must be whole.
-    plain, steps = loop.to_batch, [0]
+    plain, steps = step.to_batch, [0]
 
     def interrupting(*batch):
         steps[0] += torch.is_grad_enabled()
@@ -243,9 +248,84 @@ def test_interrupt_by_hand_keeps_the_epochs_done(toy, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return plain(*batch)
 
-    monkeypatch.setattr(loop, "to_batch", interrupting)
+    monkeypatch.setattr(step, "to_batch", interrupting)
     with pytest.raises(KeyboardInterrupt):
         quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
     monkeypatch.undo()
     run, said = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run", resume=True)
     assert "Going on after epoch 1" in said[0] and len(run.history) == 4
+
+
+# Prepared data.
+
+
+@pytest.fixture(scope="module")
+def prepared(toy, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "set"
+    prepare([toy], out, size=24, workers=1, progress=False)
+    return out
+
+
+def test_a_prepared_set_trains_by_the_same_code(toy, prepared, tmp_path):
+    """The same photographs, but for the JPEG between: nearly the same losses."""
+    plain, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2), toy, tmp_path / "plain")
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=2), prepared, tmp_path / "run")
+    np.testing.assert_allclose(run.history["train_loss"], plain.history["train_loss"], rtol=0.1)
+
+
+def test_data_on_the_device_train_as_from_the_disk(prepared, tmp_path):
+    recipe = TINY.replace(epochs=2)
+    disk, _ = quiet_train("ucolnet_v3", recipe, prepared, tmp_path / "disk")
+    device, _ = quiet_train("ucolnet_v3", recipe.replace(data_on_device=True), prepared, tmp_path / "device")
+    np.testing.assert_allclose(device.history["train_loss"], disk.history["train_loss"], rtol=1e-2)
+    np.testing.assert_allclose(device.history["validation_color"], disk.history["validation_color"], rtol=1e-2)
+    # Goes on as any other run.
+    _, said = quiet_train("ucolnet_v3", recipe.replace(data_on_device=True), prepared, device.path, resume=True)
+    assert "nothing to do" in said[-1]
+    with pytest.raises(UcolnetError, match=r"begun with another data_on_device \(True, now False\)"):
+        quiet_train("ucolnet_v3", recipe, prepared, device.path, resume=True)
+
+
+def test_data_that_do_not_fit_on_the_device_leave_no_run_folder(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_device, "free_memory", lambda device: 1000)
+    with pytest.raises(UcolnetError, match=r"photographs need .* GB on cpu, which has .* GB free"):
+        quiet_train("ucolnet_v3", TINY.replace(data_on_device=True), prepared, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_gray_photographs_are_left_out_where_the_recipe_says_so(prepared, toy, tmp_path, monkeypatch):
+    seen = []
+
+    class Watched(PhotographCrops):
+        def __init__(self, split, indices, *rest):
+            super().__init__(split, indices, *rest)
+            seen.append(set(indices))
+
+    original = PreparedSplit.__init__
+
+    def with_gray(self, *where):
+        original(self, *where)
+        self.gray = np.arange(len(self)) % 2 == 0
+
+    monkeypatch.setattr(loop, "PhotographCrops", Watched)
+    monkeypatch.setattr(PreparedSplit, "__init__", with_gray)
+    for gray in (False, True):
+        recipe = TINY.replace(epochs=1, leave_out_gray=gray)
+        quiet_train("ucolnet_v3", recipe, prepared, tmp_path / f"run-{gray}")
+    training, validation, colourful, same = seen
+    assert colourful == {i for i in training if i % 2} and same == validation
+    with pytest.raises(UcolnetError, match="leave_out_gray needs a prepared data set"):
+        quiet_train("ucolnet_v3", TINY.replace(leave_out_gray=True), toy, tmp_path / "toy")
+    assert not (tmp_path / "toy").exists()
+
+
+def test_a_run_of_an_older_version_goes_on(toy, tmp_path):
+    """Its recipe.json does not name the fields that came later."""
+    run, _ = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run")
+    assert "data_on_device" not in (run.path / "recipe.json").read_text()
+    _, said = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run", resume=True)
+    assert "nothing to do" in said[-1]
+    with pytest.raises(UcolnetError, match=r"leave_out_gray \(False, now True\)"):
+        prepared = tmp_path / "set"
+        prepare([toy], prepared, size=24, workers=1, progress=False)
+        quiet_train("ucolnet_v3", TINY.replace(epochs=1, leave_out_gray=True), prepared, run.path, resume=True)

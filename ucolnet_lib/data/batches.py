@@ -1,23 +1,25 @@
-"""From photographs to batches: decoded once and kept small, cropped and flipped, Lab on the device.
+"""From photographs to batches: decoded by workers, cropped and flipped, Lab on the device.
 
-Every random choice follows from (seed, epoch, photograph) alone. So a run that was interrupted goes on exactly
-as it would have gone, and several processes or workers draw the same crops as one.
+The workers give bytes, uint8 RGB and uint8 classes: four bytes a pixel to copy instead of twenty. What costs most on a
+CPU, the powers of CIELAB, is done for a whole batch on the training device.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from ucolnet_lib.color import rgb_to_lab
+from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.data.coco import CocoSplit
+from ucolnet_lib.data.crops import Crop, cut, random_crop, whole
+from ucolnet_lib.data.prepared import PreparedSplit
+from ucolnet_lib.data.workers import BatchLoader, count_workers
 
 _MEMORY_LIMIT = 4 * 2**30
 """Photographs that need less than this many bytes together are decoded once and kept in memory."""
@@ -31,7 +33,9 @@ class Batch(NamedTuple):
     semantic_map: torch.Tensor
 
 
-def split_indices(split: CocoSplit, validation_share: float = 0.1, limit: int = 0) -> tuple[list[int], list[int]]:
+def split_indices(
+    split: CocoSplit | PreparedSplit, validation_share: float = 0.1, limit: int = 0, leave_out_gray: bool = False
+) -> tuple[list[int], list[int]]:
     """The 90/10 split of `train2017` into training and validation, by a fixed rule: the SHA-256 of the image ids.
 
     The rule does not depend on the order of files nor on the seed of a run: every model and every seed
@@ -41,8 +45,11 @@ def split_indices(split: CocoSplit, validation_share: float = 0.1, limit: int = 
         split: the photographs.
         validation_share: 0-1, the share that is held out.
         limit: take so many photographs only, by the same rule; 0 takes all.
+        leave_out_gray: take gray photographs out of training. What is held out stays the same.
     Returns:
         indices into `split` for training and for validation, each in order.
+    Raises:
+        UcolnetError: gray photographs are to be left out, and the data are not prepared, or nothing else is left.
     """
     ids = split.ids
     order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(str(ids[i]).encode()).digest())
@@ -51,7 +58,25 @@ def split_indices(split: CocoSplit, validation_share: float = 0.1, limit: int = 
     held_out = min(max(1, round(len(order) * validation_share)), len(order) - 1) if len(order) > 1 else 0
     # One photograph serves for both: a run on it shows that everything works, and nothing more.
     validation, training = (order[:held_out], order[held_out:]) if held_out else (order, order)
+    if leave_out_gray:
+        training = [i for i in training if not need_prepared(split, "leave_out_gray").gray[i]]
+        if not training:
+            raise UcolnetError(f"All photographs in {split.root} to train on are gray. Leave out leave_out_gray.")
     return sorted(training), sorted(validation)
+
+
+def need_prepared(split: CocoSplit | PreparedSplit, field: str) -> PreparedSplit:
+    """`split`, which must be prepared: before, nothing is known of a photograph but its name.
+
+    Raises:
+        UcolnetError: names the recipe's `field` that asks for it.
+    """
+    if not isinstance(split, PreparedSplit):
+        raise UcolnetError(
+            f"{field} needs a prepared data set, and {split.root} is none. Prepare it first: "
+            f"ucolnet data prepare {split.root} OUT"
+        )
+    return split
 
 
 class PhotographCrops(Dataset):
@@ -60,14 +85,21 @@ class PhotographCrops(Dataset):
     `dataset[(epoch, i)]` gives (rgb uint8 (S, S, 3), semantic map uint8 (S, S)) of the i-th photograph.
 
     Args:
-        split: where the photographs come from.
+        split: where the photographs come from, a COCO folder or a prepared set.
         indices: which of them.
         size: S, the side in pixels.
         crop_area: training crops keep at least this share of the area, 0-1; None: no cropping and no flips.
         seed: decides the crops, together with the epoch and the photograph's id.
     """
 
-    def __init__(self, split: CocoSplit, indices: list[int], size: int, crop_area: float | None = None, seed: int = 0):
+    def __init__(
+        self,
+        split: CocoSplit | PreparedSplit,
+        indices: list[int],
+        size: int,
+        crop_area: float | None = None,
+        seed: int = 0,
+    ):
         self.split, self.indices, self.size, self.crop_area, self.seed = split, indices, size, crop_area, seed
         # Kept a little larger than the crop, so that the smallest crops are not blown up.
         self.short_side = round(size / (crop_area or 1) ** 0.5)
@@ -77,85 +109,94 @@ class PhotographCrops(Dataset):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def _load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.cache is not None and index in self.cache:
-            return self.cache[index]
-        photo = self.split[index]
-        height, width = photo.semantic_map.shape
-        scale = self.short_side / min(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale))) if scale < 1 else (width, height)
-        rgb = np.asarray(Image.fromarray(photo.rgb).resize(size, Image.Resampling.BICUBIC))
-        semantic_map = np.asarray(Image.fromarray(photo.semantic_map).resize(size, Image.Resampling.NEAREST))
-        if self.cache is not None:
-            self.cache[index] = rgb, semantic_map
-        return rgb, semantic_map
-
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         epoch, i = key
-        rgb, semantic_map = self._load(self.indices[i])
+        rgb, semantic_map = self._load(i)
         height, width = semantic_map.shape
-        box, flip = (0.0, 0.0, float(width), float(height)), False
-        if self.crop_area is not None:
-            random = np.random.default_rng((self.seed, epoch, self.split.ids[self.indices[i]]))
-            box, flip = _random_box(random, width, height, self.crop_area), random.random() < 0.5
-        size = (self.size, self.size)
-        rgb = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC, box=box))
-        semantic_map = np.asarray(Image.fromarray(semantic_map).resize(size, Image.Resampling.NEAREST, box=box))
-        return (rgb[:, ::-1], semantic_map[:, ::-1]) if flip else (rgb, semantic_map)
+        return cut(rgb, semantic_map, self.crop(epoch, i, width, height), (self.size, self.size))
 
+    def crop(self, epoch: int, i: int, width: int, height: int) -> Crop:
+        """The part of the i-th photograph, `width` x `height` pixels, that is seen in an epoch."""
+        if self.crop_area is None:
+            return whole(width, height)
+        return random_crop((self.seed, epoch, self.split.ids[self.indices[i]]), width, height, self.crop_area)
 
-def _random_box(random: np.random.Generator, width: int, height: int, least_area: float):
-    """A box of a random share of the area, its aspect ratio 3/4 to 4/3 of the picture's, inside the picture."""
-    area = random.uniform(least_area, 1)
-    # A large box has less room to be narrow: at area 1 only the whole picture fits.
-    narrowest = np.log(max(3 / 4, area))
-    ratio = np.exp(narrowest * random.uniform(-1, 1))
-    w = width * min(1.0, (area * ratio) ** 0.5)
-    h = height * min(1.0, (area / ratio) ** 0.5)
-    left, top = random.uniform(0, width - w), random.uniform(0, height - h)
-    return left, top, left + w, top + h
+    def decode(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """The i-th photograph and its map, no larger than needed: uint8 (H, W, 3) and (H, W)."""
+        photo = self.split[self.indices[i]]
+        height, width = photo.semantic_map.shape
+        kept = self.kept_shape(height, width)
+        if kept == (height, width):
+            return photo.rgb, photo.semantic_map
+        return cut(photo.rgb, photo.semantic_map, whole(width, height), kept)
+
+    def kept_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that `decode` gives a photograph of this height and width."""
+        scale = min(1, self.short_side / min(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _load(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        if self.cache is None:
+            return self.decode(i)
+        if i not in self.cache:
+            self.cache[i] = self.decode(i)
+        return self.cache[i]
 
 
 class EpochSampler(Sampler):
-    """Gives (epoch, i) for each photograph: shuffled by seed and epoch for training, in order else."""
+    """Gives (epoch, i) for each photograph: shuffled by seed and epoch for training, in order else.
 
-    def __init__(self, length: int, seed: int, shuffle: bool):
+    Of several processes each takes every `world_size`-th, from its `rank` on. So one step of all of them together sees
+    what one process with as many times the batch would see. In training all get equally many: they wait for each other.
+
+    Args:
+        length: photographs.
+        seed: decides the order, together with `epoch`, which is to be set before each epoch.
+        shuffle: for training.
+        rank, world_size: which of how many processes this is.
+    """
+
+    def __init__(self, length: int, seed: int, shuffle: bool, rank: int = 0, world_size: int = 1):
         self.length, self.seed, self.shuffle, self.epoch = length, seed, shuffle, 0
+        # Fewer photographs than processes: each gets all, as one that serves for training and validation does.
+        self.rank, self.world_size = (rank, world_size) if length >= world_size else (0, 1)
 
     def __len__(self) -> int:
-        return self.length
+        end = self.length - self.length % self.world_size if self.shuffle else self.length
+        return len(range(self.rank, end, self.world_size))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.length)
         if self.shuffle:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        return iter([(self.epoch, int(i)) for i in order])
+        for i in order[self.rank :: self.world_size][: len(self)]:
+            yield self.epoch, int(i)
 
 
-def _stack(items: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
-    rgb, semantic_map = zip(*items, strict=True)
-    return torch.from_numpy(np.stack(rgb)), torch.from_numpy(np.stack(semantic_map))
-
-
-def create_loader(dataset: PhotographCrops, batch_size: int) -> DataLoader:
+def create_loader(dataset: PhotographCrops, batch_size: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
     """A loader of uint8 batches; `loader.sampler.epoch` is to be set before each epoch.
 
-    Photographs kept in memory need no workers; others are decoded by as many as there are cores.
+    Photographs kept in memory need no workers; others are decoded by as many as there are cores. `rank` and
+    `world_size`: which of how many training processes this is; each loads its own share.
+
+    Returns:
+        a loader of (rgb uint8 (N, S, S, 3), semantic map uint8 (N, S, S)).
     """
+    sampler, drop_last = create_sampler(dataset, batch_size, rank, world_size)
+    workers = 0 if dataset.cache is not None else count_workers(world_size)
+    return BatchLoader(dataset, sampler, batch_size, drop_last, workers)
+
+
+def create_sampler(dataset: PhotographCrops, batch_size: int, rank: int, world_size: int) -> tuple[EpochSampler, bool]:
+    """The order of the photographs, and whether a last batch that is not whole is left out."""
     training = dataset.crop_area is not None
-    return DataLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=EpochSampler(len(dataset), dataset.seed, shuffle=training),
-        # Every step sees a whole batch: batch norm cannot train on a rest of one photograph.
-        drop_last=training and len(dataset) > batch_size,
-        num_workers=0 if dataset.cache is not None else min(16, os.cpu_count() or 1),
-        collate_fn=_stack,
-        pin_memory=torch.cuda.is_available(),
-    )
+    sampler = EpochSampler(len(dataset), dataset.seed, training, rank, world_size)
+    # Every step sees a whole batch: batch norm cannot train on a rest of one photograph.
+    return sampler, training and len(sampler) > batch_size
 
 
-def to_batch(rgb: torch.Tensor, semantic_map: torch.Tensor) -> Batch:
-    """uint8 pictures (N, H, W, 3) and maps (N, H, W), already on the device, to what the models take."""
+def to_batch(rgb: torch.Tensor, semantic_map: torch.Tensor, device: torch.device | str | None = None) -> Batch:
+    """uint8 pictures (N, H, W, 3) and maps (N, H, W) to what the models take, on `device` (None: where they are)."""
+    rgb, semantic_map = (part.to(device, non_blocking=True) for part in (rgb, semantic_map))
     lab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255)
     return Batch(lab[:, :1], lab[:, 1:], semantic_map.long())

@@ -1,4 +1,4 @@
-"""Looking at the data: semantic maps as pictures."""
+"""Looking at the data: semantic maps, lightness and chroma as pictures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import functools
 import numpy as np
 from skimage.color import deltaE_ciede2000
 
-from ucolnet_lib.color import rgb8_to_lab
+from ucolnet_lib.color import gray_picture, lab_to_rgb8, rgb8_to_lab
 from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX
 from ucolnet_lib.data.coco import CATEGORIES, CLASS_OF_CATEGORY, NUM_CLASSES
 from ucolnet_lib.data.toy import KINDS
 
 DARKEST = 30.0  # darker colours of small areas are hard to name
+SHOWN_LIGHTNESS = 65.0  # about here sRGB has room for chroma in all directions
 
 
 def class_colors() -> np.ndarray:
@@ -52,3 +53,18 @@ def _toy_classes_first() -> list[int]:
 def color_semantic_map(semantic_map: np.ndarray) -> np.ndarray:
     """A semantic map (H, W) of class indices as a picture: uint8 (H, W, 3)."""
     return class_colors()[semantic_map]
+
+
+def lightness_picture(rgb: np.ndarray) -> np.ndarray:
+    """L of a picture, with a = b = 0: what a colourer is given. uint8 (H, W, 3) to uint8 (H, W, 3)."""
+    return gray_picture(rgb8_to_lab(rgb)[..., 0])
+
+
+def chroma_picture(rgb: np.ndarray) -> np.ndarray:
+    """a and b of a picture at one lightness: what a colourer has to find. uint8 (H, W, 3) to uint8 (H, W, 3).
+
+    At L = 65 a screen cannot show the strongest colours: they lose chroma and keep their hue.
+    """
+    lab = rgb8_to_lab(rgb)
+    lab[..., 0] = SHOWN_LIGHTNESS
+    return lab_to_rgb8(lab)

@@ -2,7 +2,8 @@
 
 | what | where |
 |---|---|
-| pictures to measure | `controls`, `systems` (models, folders of pictures), `gray_paths`, `resize`; `pictures` writes them |
+| pictures to measure | `controls`, `systems` (models, folders of pictures), `gray_paths`, `resize` |
+| pictures as files | `pictures` |
 | referees | `detectors` opens them: `yolo`, `torchvision_detector`, `detections_file`, `toy_detector`; `signature` |
 | the metric | `detection` (the matching), `average_precision` |
 | the pass over all photographs | `evaluate`, with `stream` (threads) and `cache` (what was measured already) |

@@ -6,21 +6,26 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from tqdm.auto import tqdm
 
 from ucolnet_lib.common import UcolnetError, seed_everything, write_beside
-from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices, to_batch
-from ucolnet_lib.data.coco import CocoSplit
+from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices
+from ucolnet_lib.data.on_device import OnDevice, check_memory
+from ucolnet_lib.data.prepared import open_split
 from ucolnet_lib.losses import LossTerms, create_loss
 from ucolnet_lib.models import create_model
 from ucolnet_lib.recipes import Recipe
+from ucolnet_lib.training.machine import mixed_precision, other_processes, peak_memory, share_of_batch
 from ucolnet_lib.training.run import Run
+from ucolnet_lib.training.step import backward_within_memory, validate
 
 WARM_UP = 0.1
 """The cosine schedule rises over this share of the steps before it falls."""
@@ -35,14 +40,14 @@ def train(
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """Train one model on `train2017` of a COCO folder (90% training, 10% validation) and fill a run folder.
+    """Train one model on `train2017` of the data (90% training, 10% validation) and fill a run folder.
 
     On the CPU a run that was interrupted and resumed ends equal to one that was not, timings aside.
 
     Args:
         model_name: a name of `models.MODELS`.
         recipe: the numbers of the run.
-        data: a COCO folder.
+        data: a COCO folder or a prepared set.
         out: the run folder.
         resume: go on from the last whole epoch in `out`; without one, start anew and say so.
         progress: show a bar with rate and remaining time.
@@ -50,51 +55,67 @@ def train(
     Returns:
         the finished run.
     Raises:
-        UcolnetError: `out` holds another run, the data are missing or broken, or the loss stopped being finite.
+        UcolnetError: `out` holds another run, the data are missing or broken or do not fit on the device, or the loss
+            stopped being finite.
     """
     run = Run(out)
     model = build_model(model_name, recipe)
-    split = CocoSplit(data, "train2017")
-    done = _find_start(run, model_name, recipe, str(Path(data)), resume, say)
+    # Accelerate finds the device, and the other processes where there are any (see README, "Several GPUs").
+    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
+    # On a machine without a graphics card it must be told so, or it would not see the other processes.
+    accelerator = Accelerator(mixed_precision=mixed_precision(recipe, say), cpu=not torch.accelerator.is_available())
+    say = say if accelerator.is_main_process else _be_silent
+    progress = progress and accelerator.is_main_process
+    split = open_split(data, "train2017")
+    training, validation = split_indices(split, recipe.validation_share, recipe.limit, recipe.leave_out_gray)
+    training = PhotographCrops(split, training, recipe.size, recipe.crop_area, recipe.seed)
+    validation = PhotographCrops(split, validation, recipe.size)
+    if recipe.data_on_device:
+        check_memory([training, validation], accelerator.device)
+    share = share_of_batch(recipe.batch_size, accelerator.num_processes)
+    done = _find_start(run, model_name, recipe, str(Path(data)), resume, say, accelerator)
     if run.finished:
         say(f"{run.path} is finished: nothing to do.")
         return run
 
-    run.write_config(model.config)
+    # Prepare. Each process loads its own share of the photographs; Accelerate moves the model to the device.
+    def load(crops: PhotographCrops):
+        which = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        if recipe.data_on_device:
+            return OnDevice(crops, share, accelerator.device, progress=progress, **which)
+        return create_loader(crops, share, **which)
 
-    # Prepare. Accelerate finds the device, and moves model and batches to it.
-    AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
-    accelerator = Accelerator(mixed_precision="bf16" if _use_bf16(recipe, say) else "no")
-    training, validation = split_indices(split, recipe.validation_share, recipe.limit)
-    train_loader = create_loader(
-        PhotographCrops(split, training, recipe.size, recipe.crop_area, recipe.seed), recipe.batch_size
-    )
-    validation_loader = create_loader(PhotographCrops(split, validation, recipe.size), recipe.batch_size)
-    sampler = train_loader.sampler
+    train_loader, validation_loader = load(training), load(validation)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        # The statistics of the whole batch. On CPUs torch has no such layer: there each process has its own.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if recipe.compile:
+        model.compile()
     optimizer = _create_optimizer(model, recipe)
     loss_function = create_loss(model_name, recipe.alpha, recipe.alpha_value).to(accelerator.device)
-    model, optimizer, train_loader, validation_loader = accelerator.prepare(
-        model, optimizer, train_loader, validation_loader
-    )
+    model, optimizer = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(loss_function)
+    if accelerator.is_main_process:
+        run.write_config(accelerator.unwrap_model(model).config)
 
     rows: list[dict] = []
     if done:
         _, folder = run.state()
         accelerator.load_state(str(folder))
         rows = json.loads((folder / "history.json").read_text(encoding="utf-8"))
-        run.write_history(rows)
-        run.forget_steps_after(done)
+        if accelerator.is_main_process:
+            run.write_history(rows)
+            run.forget_steps_after(done)
         say(f"Going on after epoch {done} of {recipe.epochs}.")
 
-    steps_per_epoch = len(train_loader)
+    steps_per_epoch, parts = len(train_loader), 1
     bar = tqdm(
         total=recipe.epochs * steps_per_epoch, initial=done * steps_per_epoch, unit="step",
         desc=model_name, disable=not progress,
     )  # fmt: skip
-    with bar:
+    with bar, other_processes(run, accelerator.num_processes):
         for epoch in range(done + 1, recipe.epochs + 1):
             # Asked before an epoch, not after: so a run that was killed just then stops at the same epoch.
             if recipe.patience and rows and epoch - 1 - _best_epoch(rows) >= recipe.patience:
@@ -102,36 +123,45 @@ def train(
                 break
             # Every epoch has its own seed, so an epoch that is done again after a kill comes out the same.
             seed_everything(recipe.seed * 100_003 + epoch)
-            sampler.epoch = epoch
-            started, terms, images = time.perf_counter(), [], 0
+            train_loader.sampler.epoch = epoch
+            started, terms, norms, images = time.perf_counter(), [], [], 0
 
             model.train(), loss_function.train()
-            for step, (rgb, semantic_map) in enumerate(train_loader):
+            for step, batch in enumerate(train_loader):
                 rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                batch = to_batch(rgb, semantic_map)
-                output = model(batch.lightness)
-                losses = loss_function(output, batch.ab, batch.semantic_map)
                 optimizer.zero_grad(set_to_none=True)
-                accelerator.backward(losses.loss)
+                losses, needed = backward_within_memory(model, loss_function, batch, parts, accelerator)
+                if needed > parts:
+                    parts = needed
+                    say(f"The memory of {accelerator.device} is small: each batch is done in {parts} parts.")
+                norms.append(_gradient_norm(model, optimizer, accelerator))
                 optimizer.step()
                 terms.append(torch.stack(losses).detach())
-                images += len(rgb)
+                images += len(batch[0]) * accelerator.num_processes
                 bar.update()
-            terms = torch.stack(terms).cpu()
+            terms, norms = torch.stack(terms).cpu(), torch.stack(norms).cpu()
             seconds = time.perf_counter() - started
 
-            validation_terms = validate(model, loss_function, validation_loader)
+            validation_terms = validate(model, loss_function, validation_loader, accelerator)
             if not (terms.isfinite().all() and validation_terms.isfinite().all()):
                 raise UcolnetError(
                     f"The loss is no longer a finite number in epoch {epoch}; {run.path} keeps the epochs before. "
                     "Train again with a smaller learning rate: --set learning_rate=..."
                 )
-            rows.append(_history_row(epoch, terms, validation_terms, rate, steps_per_epoch, seconds, images))
+            rows.append(
+                _history_row(epoch, terms, validation_terms, steps_per_epoch)
+                | {"learning_rate": rate, "gradient_norm": norms[norms.isfinite()].mean().item()}
+                | {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
+                | peak_memory(accelerator.device)
+            )
             bar.set_postfix(validation_color=f"{rows[-1]['validation_color']:.4f}")
-            _save(run, accelerator, model, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
-    run.finish()
+            if accelerator.is_main_process:
+                _save(run, accelerator, model, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
+            accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            run.finish()
     return run
 
 
@@ -153,20 +183,29 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
 
 
-@torch.no_grad()
-def validate(model: nn.Module, loss_function: nn.Module, loader) -> torch.Tensor:
-    """The loss terms on the validation photographs: a tensor in the order of `LossTerms`, mean over photographs."""
-    model.eval(), loss_function.eval()
-    total, images = 0, 0
-    for rgb, semantic_map in loader:
-        batch = to_batch(rgb, semantic_map)
-        terms = torch.stack(loss_function(model(batch.lightness), batch.ab, batch.semantic_map))
-        total, images = total + terms * len(rgb), images + len(rgb)
-    return (total / images).cpu()
+def _find_start(
+    run: Run, model_name: str, recipe: Recipe, data: str, resume: bool, say: Callable[[str], None],
+    accelerator: Accelerator,
+) -> int:  # fmt: skip
+    """The number of epochs that are done already; writes recipe.json for a new run.
+
+    The first process looks, and tells the others: so they cannot find what it has just written.
+    """
+    answer: list[int | str] = [0]
+    if accelerator.is_main_process:
+        try:
+            answer = [_look_for_start(run, model_name, recipe, data, resume, say)]
+        except UcolnetError as error:
+            answer = [str(error)]
+    (found,) = broadcast_object_list(answer)
+    if isinstance(found, str):
+        raise UcolnetError(found)
+    return found
 
 
-def _find_start(run: Run, model_name: str, recipe: Recipe, data: str, resume: bool, say: Callable[[str], None]) -> int:
-    """The number of epochs that are done already; writes recipe.json for a new run."""
+def _look_for_start(
+    run: Run, model_name: str, recipe: Recipe, data: str, resume: bool, say: Callable[[str], None]
+) -> int:
     if not (run.path / "recipe.json").exists():
         if resume:
             say(f"{run.path} holds no run yet: starting anew.")
@@ -174,8 +213,8 @@ def _find_start(run: Run, model_name: str, recipe: Recipe, data: str, resume: bo
         return 0
     if not resume:
         raise UcolnetError(f"{run.path} holds a run already. Go on with --resume, or choose another --out.")
-    wanted = {"model": model_name, **recipe.to_dict()}
-    found = {"model": run.description.model, **run.description.recipe.to_dict()}
+    wanted = {"model": model_name, **asdict(recipe)}
+    found = {"model": run.description.model, **asdict(run.description.recipe)}
     changed = [f"{key} ({found[key]}, now {wanted[key]})" for key in wanted if wanted[key] != found[key]]
     if changed:
         raise UcolnetError(f"{run.path} was begun with another {', '.join(changed)}. Choose another --out.")
@@ -189,36 +228,38 @@ def _best_epoch(rows: list[dict]) -> int:
     return min(rows, key=lambda row: row["validation_color"])["epoch"]
 
 
-def _use_bf16(recipe: Recipe, say: Callable[[str], None]) -> bool:
-    if recipe.precision != "bf16":
-        return False
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        return True
-    say("This processor has no bf16 instructions: training in fp32, which is slower here but as good.")
-    return False
-
-
 def _create_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     common = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    # Fused: one kernel updates all weights. Adadelta has none.
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **common)
+        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, fused=True, **common)
     if recipe.optimizer == "adadelta":
         return torch.optim.Adadelta(model.parameters(), **common)
     return torch.optim.AdamW(model.parameters(), fused=True, **common)
 
 
-def _history_row(epoch, terms, validation_terms, rate, steps, seconds, images) -> dict:
+def _gradient_norm(model: nn.Module, optimizer: torch.optim.Optimizer, accelerator: Accelerator) -> torch.Tensor:
+    """The length of the gradient over all weights. In fp16 it may be infinite: then Accelerate leaves the step out."""
+    accelerator.unscale_gradients(optimizer)
+    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+
+
+def _be_silent(sentence: str) -> None:
+    """The first process speaks for all."""
+
+
+def _history_row(epoch: int, terms: torch.Tensor, validation_terms: torch.Tensor, steps: int) -> dict:
     row: dict = {"epoch": epoch, "steps": epoch * steps}
-    for name, value in zip(LossTerms._fields, terms.mean(dim=0).tolist(), strict=True):
-        row[f"train_{name}"] = value
+    for name, values in zip(LossTerms._fields, terms.T, strict=True):
+        # A batch without a labelled pixel has no segmentation loss: its 0 says nothing.
+        counted = values[values != 0] if name in ("cross_entropy", "dice") else values
+        row[f"train_{name}"] = counted.mean().item() if len(counted) else 0.0
     for name, value in zip(LossTerms._fields, validation_terms.tolist(), strict=True):
         row[f"validation_{name}"] = value
     # One alpha serves both: its value after the epoch's last step.
     row["alpha"] = terms[-1, LossTerms._fields.index("alpha")].item()
     del row["train_alpha"], row["validation_alpha"]
-    return row | {"learning_rate": rate, "seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
+    return row
 
 
 def _save(
