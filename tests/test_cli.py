@@ -1,5 +1,6 @@
 """The command line: bad input ends with one clear sentence and exit code 2, and leaves no half-written file."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -57,10 +58,21 @@ def test_draw_train_colour(tmp_path):
     done = ucolnet("train", "--recipe", "smoke", "--data", tmp_path / "world", "--out", tmp_path / "run", *settings)
     assert done.returncode == 0, done.stderr
     assert "1 epochs" in done.stdout
+    assert (tmp_path / "run" / "filmstrip.png").stat().st_size > 1000
     photos = tmp_path / "world" / "val2017"
     done = ucolnet("colorize", photos, "--out", tmp_path / "out", "--model", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in photos.iterdir()}
+
+
+def test_tensorboard_on_request(toy, tmp_path):
+    command = ["train", "--recipe", "smoke", "--data", toy, "--out", tmp_path / "run", "--set", "size=16"]
+    done = ucolnet(*command, "--set", "epochs=1", "--set", "batch_size=4", "--tensorboard")
+    if importlib.util.find_spec("tensorboard"):
+        assert done.returncode == 0 and list((tmp_path / "run" / "tensorboard").glob("events.*"))
+    else:
+        assert_one_sentence(done, "TensorBoard is not installed", "pip install tensorboard")
+        assert not (tmp_path / "run").exists()
 
 
 def test_models_are_listed():

@@ -40,6 +40,15 @@ def test_iizuka_is_trained_by_adadelta(model):
     assert (recipe.optimizer, recipe.learning_rate, recipe.weight_decay) == ("adadelta", 1.0, 0)
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["t4", "a100"])
+def test_recipes_of_a_machine_change_nothing_of_the_papers_but_width_and_speed(name, model):
+    paper, recipe = dataclasses.asdict(recipe_for("paper", model)), dataclasses.asdict(recipe_for(name, model))
+    changed = {key: value for key, value in recipe.items() if value != paper[key]}
+    hardware = {"t4": {"width": 0.5, "precision": "fp16"}, "a100": {"compile": True}}
+    assert changed == {"name": name} | hardware[name]
+
+
 @pytest.mark.parametrize("name", ["toy", "smoke"])
 def test_small_recipes_are_the_same_for_every_model(name):
     """One common factor on the widths, the same epochs and data: else models could not be compared."""
@@ -53,7 +62,8 @@ def test_profiles_take_the_recipes_that_the_course_promises():
     taken = {profile: numbers.recipe for profile, numbers in PROFILES.items()}
     assert taken == {"smoke": "smoke", "toy": "toy", "full": "paper"}
     assert {profile: numbers.study_recipe for profile, numbers in PROFILES.items()} == taken | {"toy": "study"}
-    assert set(RECIPES) == {"paper", "toy", "study", "smoke"} and all(RECIPES[name].name == name for name in RECIPES)
+    assert set(RECIPES) == {"paper", "t4", "a100", "toy", "study", "smoke"}
+    assert all(RECIPES[name].name == name for name in RECIPES)
 
 
 def test_settings_are_read_as_the_type_of_their_field():
@@ -127,7 +137,7 @@ def test_a_whole_number_serves_as_a_number():
 
 
 def test_unknown_recipe():
-    with pytest.raises(UcolnetError, match="There is no recipe 'papre'. Choose one of: paper, toy, study, smoke"):
+    with pytest.raises(UcolnetError, match="no recipe 'papre'. Choose one of: paper, t4, a100, toy, study, smoke"):
         recipe_for("papre", "ucolnet_v3")
 
 

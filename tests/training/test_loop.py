@@ -329,3 +329,62 @@ def test_a_run_of_an_older_version_goes_on(toy, tmp_path):
         prepared = tmp_path / "set"
         prepare([toy], prepared, size=24, workers=1, progress=False)
         quiet_train("ucolnet_v3", TINY.replace(epochs=1, leave_out_gray=True), prepared, run.path, resume=True)
+
+
+# Watching.
+
+
+def test_after_each_epoch_the_reader_is_called_when_it_is_saved(toy, tmp_path):
+    seen = []
+    run, _ = quiet_train(
+        "ucolnet_v3", TINY, toy, tmp_path / "run", on_epoch=lambda run: seen.append((len(run.history), run.state()[0]))
+    )
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+def test_after_each_step_the_reader_is_called(toy, tmp_path):
+    steps = []
+    run, _ = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run", on_step=lambda: steps.append(None))
+    assert len(steps) == run.history["steps"].iloc[-1]
+
+
+@pytest.mark.parametrize(("poisoned_step", "stops_at"), [(1, 3), (3, 3), (4, 6), (6, 6)])
+def test_a_run_that_diverges_stops_within_the_epoch(toy, tmp_path, monkeypatch, poisoned_step, stops_at):
+    plain, steps = step.to_batch, [0]
+    recipe = TINY.replace(batch_size=2)  # 7 steps an epoch
+
+    def poisoned(*batch):
+        steps[0] += torch.is_grad_enabled()
+        batch = plain(*batch)
+        return batch._replace(ab=batch.ab * float("inf")) if steps[0] == 7 + poisoned_step else batch
+
+    monkeypatch.setattr(step, "to_batch", poisoned)
+    monkeypatch.setattr(loop, "CHECK_EVERY", 3)
+    with pytest.raises(UcolnetError, match="no longer a finite number in epoch 2.*keeps the epochs before") as error:
+        quiet_train("ucolnet_v3", recipe, toy, tmp_path / "run")
+    assert steps[0] == 7 + stops_at and "\n" not in str(error.value)
+    run = Run(tmp_path / "run")
+    assert len(run.history) == 1 and run.state()[0] == 1
+    assert all(torch.isfinite(p).all() for p in load_model(run.path / "last.safetensors").parameters())
+
+
+def test_the_history_says_how_it_was_trained(toy, tmp_path, monkeypatch):
+    """Against what is seen from outside: the optimiser's rate and the gradients of each step, and the clock."""
+    rates, norms, plain = [], [], torch.optim.AdamW.step
+
+    def watching(optimizer, *args, **kwargs):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        rates.append(optimizer.param_groups[0]["lr"])
+        norms.append(sum(p.grad.double().square().sum() for p in parameters if p.grad is not None).sqrt().item())
+        return plain(optimizer, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watching)
+    run, _ = quiet_train("ucolnet_v3", TINY, toy, tmp_path / "run")
+    history, steps = run.history, pd.read_csv(run.path / "steps.csv")
+    per_epoch = len(rates) // TINY.epochs
+    np.testing.assert_allclose(history["learning_rate"], rates[per_epoch - 1 :: per_epoch])
+    np.testing.assert_allclose(history["gradient_norm"], np.reshape(norms, (TINY.epochs, per_epoch)).mean(1), rtol=1e-5)
+    np.testing.assert_allclose(history["alpha"], steps.groupby("epoch")["alpha"].last(), rtol=1e-6)
+    images = per_epoch * TINY.batch_size
+    np.testing.assert_allclose(history["images_per_second"], images / history["seconds"], rtol=0.05)
+    assert "gpu_memory_gb" not in history or torch.cuda.is_available()

@@ -150,3 +150,18 @@ def test_validation_is_the_mean_over_pictures():
     for name in ("color", "cross_entropy", "dice"):
         assert getattr(found, name).item() == pytest.approx(getattr(expected, name).item(), rel=1e-5)
     assert loss_function.state_dict()["alpha.color"] == 0  # validation leaves alpha as it is
+
+
+def test_batches_without_a_label_do_not_lower_the_segmentation_losses_of_validation():
+    rgb, semantic_map = one_step.batch()
+    nothing = torch.full_like(semantic_map, 255)
+    model, loss_function = one_step.tiny("ucolnet_v3").eval(), create_loss("ucolnet_v3", "balanced", 1.0)
+
+    def of(*loader) -> LossTerms:
+        return LossTerms(*validate(model, loss_function, loader, Accelerator(cpu=True)))
+
+    labelled, both, none = of((rgb, semantic_map)), of((rgb, semantic_map), (rgb, nothing)), of((rgb, nothing))
+    assert both.color == pytest.approx(labelled.color.item(), rel=1e-5)
+    assert both.cross_entropy == pytest.approx(labelled.cross_entropy.item(), rel=1e-5)
+    assert both.dice == pytest.approx(labelled.dice.item(), rel=1e-5)
+    assert none.cross_entropy == none.dice == 0 and none.color > 0

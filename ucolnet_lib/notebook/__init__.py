@@ -3,6 +3,7 @@
 from ucolnet_lib.notebook.alpha_explorer import AlphaExplorer
 from ucolnet_lib.notebook.compare import compare, to_gray
 from ucolnet_lib.notebook.explorer import Explorer
+from ucolnet_lib.notebook.live_curves import LiveCurves
 from ucolnet_lib.notebook.setup import Lesson, start
 
-__all__ = ["AlphaExplorer", "Explorer", "Lesson", "compare", "start", "to_gray"]
+__all__ = ["AlphaExplorer", "Explorer", "Lesson", "LiveCurves", "compare", "start", "to_gray"]

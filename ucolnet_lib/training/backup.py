@@ -9,6 +9,7 @@ Drive takes files in at once and uploads them later, and a session that ends in 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from ucolnet_lib.training.run import Run
 
 KEPT = 2
 _MANIFEST = "backup.json"
+_BLOCK = 2**24
 
 
 def back_up(run: Run, folder: Path, say: Callable[[str], None]) -> None:
@@ -33,22 +35,21 @@ def back_up(run: Run, folder: Path, say: Callable[[str], None]) -> None:
         return
     copy = folder / state[1].name
     try:
-        if copy.exists() and run.finished:  # all but the mark of the end was copied after the last epoch
+        if run.finished and _is_whole(copy):  # all but the mark of the end was copied after the last epoch
             shutil.copyfile(run.path / "finished", copy / "finished")
             return
         for left_over in folder.glob(".*.part"):
             _remove(left_over)
         with write_beside(copy) as beside:
-            _copy(run.path, beside)
-            sums = {file.as_posix(): sha256_of(run.path / file) for file in _files(run.path)}
+            sums = _copy(run.path, beside)
             (beside / _MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
         for old in _copies(folder)[KEPT:]:
             hidden = old.with_name(f".{old.name}.part")
             old.rename(hidden)
             _remove(hidden)
     except (OSError, UcolnetError) as error:
-        newest = next((f"the newest copy is that of {c.name}" for c in _copies(folder)), "there is no copy yet")
-        say(f"Epoch {state[0]} is not backed up ({error}) Training goes on; {newest}.")
+        why = str(error).rstrip(".")
+        say(f"Epoch {state[0]} is not backed up ({why}). Training goes on; the copies of earlier epochs stay.")
 
 
 def newest_copy(folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -82,10 +83,18 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in found if not any(part.startswith(".") for part in file.parts))
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> dict[str, str]:
+    """Copy a folder, and return the SHA-256 of each file."""
+    sums = {}
     for file in _files(source):
         (target / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / file, target / file)
+        sha256 = hashlib.sha256()
+        with (source / file).open("rb") as content, (target / file).open("wb") as copied:
+            while block := content.read(_BLOCK):
+                sha256.update(block)
+                copied.write(block)
+        sums[file.as_posix()] = sha256.hexdigest()
+    return sums
 
 
 def _is_whole(copy: Path) -> bool:

@@ -3,8 +3,8 @@
     samples/truth.png           the true photographs, one below the other
     samples/epoch-00003.png     the same as the model colours them after epoch 3
 
-Every run has one. It costs a small part of a validation, and it cannot be made afterwards: the weights of most epochs are
-not kept. `figures.filmstrip` joins the pictures into one figure.
+Every run has one. It costs a small part of a validation, and it cannot be made afterwards: the weights of most epochs
+are not kept. `figures.filmstrip` joins the pictures into one figure.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ def draw_samples(
     rgb, maps = (np.stack(part) for part in zip(*(photographs[0, i] for i in chosen), strict=True))
     batch = to_batch(torch.from_numpy(rgb), torch.from_numpy(maps), device)
     model.eval()
-    # A compiled model would be compiled once more for this number of pictures.
-    with torch.compiler.set_stance("force_eager"):
-        ab = model(batch.lightness).ab.float()
+    # `forward`, not the model itself: what torch compiled would be compiled once more for this number of pictures.
+    ab = model.forward(batch.lightness).ab.float()
     lab = torch.cat([batch.lightness, ab], dim=1).permute(0, 2, 3, 1).cpu().numpy()
     if not (folder / "truth.png").exists():
         _write(folder / "truth.png", np.concatenate(rgb))

@@ -23,12 +23,16 @@ from ucolnet_lib.data.prepared import open_split
 from ucolnet_lib.losses import LossTerms, create_loss
 from ucolnet_lib.models import create_model
 from ucolnet_lib.recipes import Recipe
+from ucolnet_lib.training.filmstrip import draw_samples
 from ucolnet_lib.training.machine import mixed_precision, other_processes, peak_memory, share_of_batch
 from ucolnet_lib.training.run import Run
 from ucolnet_lib.training.step import backward_within_memory, validate
 
 WARM_UP = 0.1
 """The cosine schedule rises over this share of the steps before it falls."""
+
+CHECK_EVERY = 100
+"""After so many steps the losses are looked at: a look at each would let the device wait for the CPU."""
 
 
 def train(
@@ -39,6 +43,8 @@ def train(
     resume: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
+    on_epoch: Callable[[Run], None] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> Run:
     """Train one model on `train2017` of the data (90% training, 10% validation) and fill a run folder.
 
@@ -52,6 +58,8 @@ def train(
         resume: go on from the last whole epoch in `out`; without one, start anew and say so.
         progress: show a bar with rate and remaining time.
         say: receives the sentences for the reader.
+        on_epoch: called in the first process after each epoch, when it is saved.
+        on_step: called in each process after each training step.
     Returns:
         the finished run.
     Raises:
@@ -141,15 +149,15 @@ def train(
                 terms.append(torch.stack(losses).detach())
                 images += len(batch[0]) * accelerator.num_processes
                 bar.update()
+                if (step + 1) % CHECK_EVERY == 0:
+                    _check_finite(torch.stack(terms[-CHECK_EVERY:]), epoch, run)
+                if on_step:
+                    on_step()
             terms, norms = torch.stack(terms).cpu(), torch.stack(norms).cpu()
             seconds = time.perf_counter() - started
 
             validation_terms = validate(model, loss_function, validation_loader, accelerator)
-            if not (terms.isfinite().all() and validation_terms.isfinite().all()):
-                raise UcolnetError(
-                    f"The loss is no longer a finite number in epoch {epoch}; {run.path} keeps the epochs before. "
-                    "Train again with a smaller learning rate: --set learning_rate=..."
-                )
+            _check_finite(torch.cat([terms, validation_terms[None]]), epoch, run)
             rows.append(
                 _history_row(epoch, terms, validation_terms, steps_per_epoch)
                 | {"learning_rate": rate, "gradient_norm": norms[norms.isfinite()].mean().item()}
@@ -158,7 +166,11 @@ def train(
             )
             bar.set_postfix(validation_color=f"{rows[-1]['validation_color']:.4f}")
             if accelerator.is_main_process:
+                plain = accelerator.unwrap_model(model)
+                draw_samples(run.path / "samples", plain, validation, epoch, accelerator.device)
                 _save(run, accelerator, model, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
+                if on_epoch:
+                    on_epoch(run)
             accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             run.finish()
@@ -242,6 +254,14 @@ def _gradient_norm(model: nn.Module, optimizer: torch.optim.Optimizer, accelerat
     """The length of the gradient over all weights. In fp16 it may be infinite: then Accelerate leaves the step out."""
     accelerator.unscale_gradients(optimizer)
     return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+
+
+def _check_finite(terms: torch.Tensor, epoch: int, run: Run) -> None:
+    if not terms.isfinite().all():
+        raise UcolnetError(
+            f"The loss is no longer a finite number in epoch {epoch}; {run.path} keeps the epochs before. "
+            "Train again with a smaller learning rate: --set learning_rate=..."
+        )
 
 
 def _be_silent(sentence: str) -> None:

@@ -47,7 +47,7 @@ def peak_memory(device: torch.device) -> dict[str, float]:
     if device.type != "cuda":
         return {}
     peak = torch.cuda.max_memory_allocated(device) / 2**30
-    torch.cuda.resetpeak_memory_stats(device)
+    torch.cuda.reset_peak_memory_stats(device)
     return {"gpu_memory_gb": round(peak, 2)}
 
 

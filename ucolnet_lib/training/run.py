@@ -1,13 +1,27 @@
 """The run folder: everything that is known about one training run.
 
     recipe.json          the model's name, every number of the recipe, the data
-    history.csv          one row an epoch: every loss term, training and validation, alpha, learning rate
+    history.csv          one row an epoch; its columns stand below
     steps.csv            one row a step: the loss terms and alpha
     config.json          how to build the model again
     model.safetensors    the weights of the epoch with the best validation colour loss
     last.safetensors     the weights of the last epoch
+    samples/             a few validation photographs as coloured after each epoch, and the truth
     finished             there when the run came to its end
     state/               what `--resume` needs; one folder an epoch, only the newest is kept
+
+The columns of history.csv:
+
+    epoch, steps                        both counted from 1; steps from the start of the run
+    train_TERM, validation_TERM         mean of a loss term (`losses.LossTerms`): over the epoch's steps, and over the
+                                        validation photographs after them
+    alpha                               weight of the segmentation loss after the epoch's last step
+    learning_rate                       of the epoch's last step
+    gradient_norm                       mean, over the steps, of the length of the gradient over all weights; steps
+                                        whose gradient was infinite, which fp16 leaves out, do not count
+    seconds, images_per_second          of the epoch's training steps, all processes together; without validation
+    gpu_memory_gb                       the most that tensors took on the first GPU in the epoch, in units of 2^30
+                                        bytes; the column is there on NVIDIA cards alone
 """
 
 from __future__ import annotations

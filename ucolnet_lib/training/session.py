@@ -70,8 +70,8 @@ def train_session(
     Returns:
         the finished run; its folder is `local/runs/NAME`, NAME being that of `drive`.
     Raises:
-        UcolnetError: the drive is not mounted, the data are missing or not prepared, `drive` holds another run, an
-            epoch takes longer than a session, or as `train` does.
+        UcolnetError: the drive is not mounted, there is no GPU and no recipe, the data are missing or not prepared,
+            `drive` holds another run, an epoch takes longer than a session, or as `train` does.
     """
     drive, run = Path(drive), Run(Path(local) / "runs" / Path(drive).name)
     _check_mounted(drive), _check_mounted(Path(data))
@@ -86,7 +86,7 @@ def train_session(
     numbers = recipe_for(recipe, model, dict(settings or {}))
     for other in (copy, run.path):
         if other and (other / "recipe.json").exists():
-            _check_same_run(other, model, numbers)
+            _check_same_run(other, model, numbers, Path(data).name)
     data = bring_here(data, Path(local) / "data", progress)
     if copy and restore(copy, run):
         say(f"The run is back from {copy}.")
@@ -112,9 +112,13 @@ def train_session(
 
 
 def choose_recipe() -> str:
-    """The recipe for the GPU at hand, by its memory and whether it has bf16; without one, `toy`."""
+    """The recipe for the GPU at hand, by its memory and whether it has bf16.
+
+    Raises:
+        UcolnetError: there is no GPU. A small recipe in its place would be begun, and kept, by mistake.
+    """
     if not torch.cuda.is_available():
-        return "toy"
+        raise UcolnetError(f"{_gpu()}; or name a recipe for this processor: recipe='toy'.")
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     return "a100" if memory >= _LARGE and torch.cuda.is_bf16_supported(including_emulation=False) else "t4"
 
@@ -164,9 +168,10 @@ def _check_mounted(path: Path) -> None:
         )
 
 
-def _check_same_run(folder: Path, model: str, recipe: Recipe) -> None:
+def _check_same_run(folder: Path, model: str, recipe: Recipe, data: str) -> None:
     found = read_recipe(folder)
-    wanted, there = {"model": model, **asdict(recipe)}, {"model": found.model, **asdict(found.recipe)}
+    wanted = {"model": model, "data": data, **asdict(recipe)}
+    there = {"model": found.model, "data": Path(found.data).name, **asdict(found.recipe)}
     changed = [f"{key} ({there[key]}, now {wanted[key]})" for key in wanted if wanted[key] != there[key]]
     if changed:
         raise UcolnetError(
@@ -176,6 +181,6 @@ def _check_same_run(folder: Path, model: str, recipe: Recipe) -> None:
 
 def _gpu() -> str:
     if not torch.cuda.is_available():
-        return "No GPU found. On Colab: Runtime > Change runtime type > T4 GPU, then run all cells again"
+        return "No GPU found: on Colab choose Runtime > Change runtime type > T4 GPU, then run all cells again"
     properties = torch.cuda.get_device_properties(0)
     return f"{properties.name} with {properties.total_memory / 2**30:.0f} GB"

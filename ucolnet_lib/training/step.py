@@ -93,7 +93,8 @@ def backward_within_memory(
 def validate(model: nn.Module, loss_function: nn.Module, loader, accelerator: Accelerator) -> torch.Tensor:
     """The loss terms on the validation photographs: a tensor in the order of `LossTerms`, mean over photographs.
 
-    Dice is that of whole batches, as in training: the processes' shares of one batch are added before it is computed.
+    Cross-entropy and Dice: over the batches that have a labelled pixel. Dice is that of whole batches, as in training:
+    the processes' shares of one batch are added before it is computed.
     """
     model.eval(), loss_function.eval()
     steps = []
@@ -105,8 +106,13 @@ def validate(model: nn.Module, loss_function: nn.Module, loader, accelerator: Ac
     longest = int(accelerator.gather(torch.tensor([len(steps)], device=accelerator.device)).max())
     steps += [[torch.zeros_like(s) for s in steps[0]]] * (longest - len(steps))
     counts, *sums = (accelerator.reduce(torch.stack(s), "sum") for s in zip(*steps, strict=True))
-    terms = [torch.stack(loss_function.terms(LossSums(*step))) for step in zip(*sums, strict=True)]
-    return (torch.stack(terms) * counts).sum(dim=0).div(counts.sum()).cpu()
+    terms = torch.stack([torch.stack(loss_function.terms(LossSums(*step))) for step in zip(*sums, strict=True)])
+    weights = counts.expand_as(terms).clone()
+    if len(sums) > 1:
+        # A batch without a labelled pixel has no segmentation loss: its 0 says nothing.
+        for name in ("cross_entropy", "dice"):
+            weights[sums[1][:, 1] == 0, LossTerms._fields.index(name)] = 0
+    return ((terms * weights).sum(dim=0) / weights.sum(dim=0).clamp_min(1)).cpu()
 
 
 def _sums(model: nn.Module, loss_function: nn.Module, part: Part, accelerator: Accelerator) -> LossSums:
