@@ -46,13 +46,7 @@ def cross_entropy_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tens
         logits: (N, C, H, W), or (N, C) for one class an image.
         target: int64 (N, H, W) or (N,), 0..C-1 or 255 (ignore).
     """
-    return _ratio(_cross_entropy_sums(logits, target))
-
-
-def _cross_entropy_sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(sum over the labelled places, number of these)."""
-    total = F.cross_entropy(_rows(logits), target.flatten(), ignore_index=IGNORE_INDEX, reduction="sum")
-    return torch.stack((total, (target != IGNORE_INDEX).sum().to(total.dtype)))
+    return _ratio(_Places(logits, target).cross_entropy_sums())
 
 
 def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -65,22 +59,7 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         logits: (N, C, H, W).
         target: int64 (N, H, W), 0..C-1 or 255 (ignore).
     """
-    return _dice(_dice_sums(logits, target))
-
-
-def _dice_sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """(3, C), sums over the labelled pixels for each class: p t, p, t."""
-    probability = _rows(logits).softmax(dim=-1)
-    labelled = (target != IGNORE_INDEX).flatten()
-    weight = labelled.to(probability.dtype)
-    safe = torch.where(labelled, target.flatten(), 0)
-    # Sums a class over labelled pixels, without building a one-hot volume.
-    predicted = (weight[:, None] * probability).sum(dim=0)
-    at_target = probability.gather(1, safe[:, None])[:, 0]
-    zeros = torch.zeros_like(predicted)
-    overlap = zeros.index_add(0, safe, at_target * weight)
-    true = zeros.index_add(0, safe, weight)
-    return torch.stack((overlap, predicted, true))
+    return _dice(_Places(logits, target).dice_sums())
 
 
 def _dice(sums: torch.Tensor) -> torch.Tensor:
@@ -90,12 +69,35 @@ def _dice(sums: torch.Tensor) -> torch.Tensor:
     return torch.where(present, 1 - dice, 0).sum() / present.sum().clamp_min(1)
 
 
-def _rows(logits: torch.Tensor) -> torch.Tensor:
-    """(N, C, ...) -> (M, C), one row a place: the classes of a place lie side by side, so a softmax is fast.
+class _Places:
+    """Predictions as one row a place, (M, C), from which both losses of segmentation are computed.
 
-    For a tensor in `channels_last` this moves nothing in memory.
+    A model of 81 classes has 40 times as many logits as values of ab: what costs time are the passes over all of them,
+    forward and backward. So the two losses share the softmax and what stands at the target.
     """
-    return logits.movedim(1, -1).flatten(0, -2)
+
+    def __init__(self, logits: torch.Tensor, target: torch.Tensor):
+        labelled = (target != IGNORE_INDEX).flatten()
+        self.target = torch.where(labelled, target.flatten(), 0)
+        # The classes of a place side by side: for a tensor in `channels_last` this moves nothing in memory.
+        self.log_probability = logits.movedim(1, -1).flatten(0, -2).log_softmax(dim=-1)
+        self.labelled = labelled.to(self.log_probability.dtype)
+        self.at_target = self.log_probability.gather(1, self.target[:, None])[:, 0]
+
+    def cross_entropy_sums(self) -> torch.Tensor:
+        """(sum over the labelled places, number of these)."""
+        return torch.stack((-(self.at_target * self.labelled).sum(), self.labelled.sum()))
+
+    def dice_sums(self) -> torch.Tensor:
+        """(3, C), sums over the labelled places for each class: p t, p, t."""
+        # The logarithm of 0 is -infinity, and its exponential 0 again: so the ignored places drop out of the sum. Times
+        # 0 or 1 would need one more pass over all values for the gradient.
+        predicted = (self.log_probability + self.labelled.log()[:, None]).exp_().sum(dim=0)
+        # Sums a class, without building a one-hot volume.
+        zeros = torch.zeros_like(predicted)
+        overlap = zeros.index_add(0, self.target, self.at_target.exp() * self.labelled)
+        true = zeros.index_add(0, self.target, self.labelled)
+        return torch.stack((overlap, predicted, true))
 
 
 def main_class(semantic_map: torch.Tensor, num_classes: int) -> torch.Tensor:
@@ -202,9 +204,8 @@ class UColNetLoss(_Loss):
         color = _color_sums(output.ab, ab)
         if output.logits is None:
             return LossSums(color)
-        return LossSums(
-            color, _cross_entropy_sums(output.logits, semantic_map), _dice_sums(output.logits, semantic_map)
-        )
+        places = _Places(output.logits, semantic_map)
+        return LossSums(color, places.cross_entropy_sums(), places.dice_sums())
 
 
 class IizukaLoss(_Loss):
@@ -223,7 +224,8 @@ class IizukaLoss(_Loss):
         color = _color_sums(output.ab, ab)
         if output.logits is None:
             return LossSums(color)
-        return LossSums(color, _cross_entropy_sums(output.logits, main_class(semantic_map, output.logits.shape[1])))
+        label = main_class(semantic_map, output.logits.shape[1])
+        return LossSums(color, _Places(output.logits, label).cross_entropy_sums())
 
 
 def create_loss(model_name: str, alpha: str, alpha_value: float) -> nn.Module:

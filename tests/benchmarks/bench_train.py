@@ -219,7 +219,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=float, default=1.0 if large else 0.5)
     parser.add_argument("--batch", type=int, default=64 if large else 16)
     parser.add_argument("--seconds", type=float, default=10, help="for each row")
-    parser.add_argument("--goal", type=float, default=0.025, help="validation colour loss for the time to it")
+    parser.add_argument("--goal", type=float, default=0.035, help="validation colour loss for the time to it")
     return parser.parse_args()
 
 
