@@ -56,11 +56,12 @@ notebooks:
 	$(BIN)/python -m ucolnet_lib.notebook.execute $(ARGS)
 
 figures:
-	@echo "Draws the figures and tables in figures/ from runs/reproduce, and those of the study: seconds, after a make reproduce."
+	@echo "Draws the figures and tables in figures/ from runs/reproduce, and those of the studies: seconds, after a make reproduce."
 	$(READY)
 	$(BIN)/ucolnet reproduce --profile toy --out runs/reproduce
 	$(BIN)/python -m ucolnet_lib.figures.make runs/reproduce figures
 	$(BIN)/python -m ucolnet_lib.figures.study results/study-models
+	$(BIN)/python -m ucolnet_lib.figures.overfitting results/overfitting
 
 badges:
 	@echo "Moves badges and set-up cells to this version and, with REPO=owner/name, to another address: seconds."

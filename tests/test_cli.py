@@ -170,6 +170,12 @@ def test_study_paper_numbers_with_a_missing_detector(toy, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_study_overfitting_compares_strengths_itself(tmp_path):
+    done = ucolnet("study", "overfitting", "--seeds", "1", "--set", "weight_decay=1", "--out", "out", cwd=tmp_path)
+    assert_one_sentence(done, "weight_decay", "Leave out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_broken_picture_does_not_stop_the_rest(model_folder, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -129,23 +129,33 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
-    recipe: Annotated[str, typer.Option(help="paper, study, toy or smoke.")] = "toy",
+    recipe: Annotated[str, typer.Option(help="paper, t4, a100, study, toy or smoke.")] = "toy",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write OUT/tensorboard too; needs the package tensorboard.")
+    ] = False,
 ) -> None:
     """Train one model on a COCO folder."""
     from accelerate import PartialState
 
+    from ucolnet_lib.figures.filmstrip import filmstrip
+    from ucolnet_lib.figures.style import save
     from ucolnet_lib.recipes import recipe_for
     from ucolnet_lib.training import train as train_model
+    from ucolnet_lib.training.tensorboard import TensorBoard
 
-    run = train_model(model, recipe_for(recipe, model, parse_settings(settings)), data, out, resume, say=typer.echo)
+    numbers = recipe_for(recipe, model, parse_settings(settings))
+    on_epoch = TensorBoard() if tensorboard else None
+    run = train_model(model, numbers, data, out, resume, say=typer.echo, on_epoch=on_epoch)
     processes = PartialState()
     if processes.is_main_process:
         last, best = run.history.iloc[-1], run.history["validation_color"].min()
         typer.echo(f"{run.path}: {int(last['epoch'])} epochs, validation colour loss {best:.4f}.")
+        if (run.path / "samples").is_dir():  # old runs have none
+            save(filmstrip(run.path), run.path / "filmstrip")
     processes.destroy_process_group()
 
 
@@ -255,6 +265,27 @@ def study_models(
     from ucolnet_lib.experiments.study_models import study_models as run_study
 
     run_study(out, data, detector, seeds, profile, parse_settings(settings), jobs, say=typer.echo)
+
+
+@study_app.command("overfitting")
+def study_overfitting(
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; else results/overfitting, for others runs/overfitting.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A COCO folder; without it the toy world is drawn.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each model, data size and strength of L2.")] = 3,
+    profile: Annotated[str, typer.Option(help="smoke (a minute), toy (an hour) or full (paper, on a GPU).")] = "toy",
+    jobs: Annotated[
+        int | None, typer.Option(help="Trainings side by side; default one for each core, with a GPU one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+    ] = None,
+) -> None:
+    """When do v1 and v3 overfit, and does L2 help: on a small and on the whole data set, with seeds."""
+    from ucolnet_lib.experiments.study_overfitting import study_overfitting as run_study
+
+    run_study(out, data, seeds, profile, parse_settings(settings), jobs, say=typer.echo)
 
 
 @study_app.command("paper-numbers")

@@ -10,6 +10,7 @@ import torch
 import ucolnet_lib.experiments.study as module
 from ucolnet_lib.colorizer import Colorizer
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.evaluation.evaluate import evaluate_model
 from ucolnet_lib.experiments.study import StudyRun, run_study
 from ucolnet_lib.models import load_model
 from ucolnet_lib.recipes import RECIPES, Profile
@@ -151,6 +152,27 @@ def test_other_data_without_a_detector(first, tmp_path):
     assert [row["recognised"] for content in contents for row in content["rows"]] == [None] * 7
     assert contents[1]["rows"][0]["rmse"] == first[1][1]["rows"][0]["rmse"]
     assert not (tmp_path / "out" / "work" / "detector.pt").exists()
+
+
+def test_colours_alone_of_the_best_and_the_last_epoch(first, tmp_path):
+    # Steps so large that the last epoch is not the best.
+    worse = StudyRun("v3", "ucolnet_v3", RECIPE.replace(epochs=3, optimizer="sgd", schedule="step", learning_rate=3.0))
+    contents, _ = study(tmp_path / "out", [worse], recognise=False, last=True)
+    assert contents[0]["inputs"]["detector"] is None and not (tmp_path / "out" / "work" / "detector.pt").exists()
+    assert [row["name"] for row in contents[1]["rows"]] == [
+        "v3", "v3_full_lightness", "v3_last", "v3_last_full_lightness",
+    ]  # fmt: skip
+    assert contents[1]["overfitting"]["best_epoch"] < 3
+    classes = pd.read_csv(tmp_path / "out" / "classes" / "v3-0.csv").groupby("variant")
+    for row, weights in zip(contents[1]["rows"][::2], ("model", "last"), strict=True):
+        sums = classes.get_group(row["name"])[["class_ab_squared", "class_pixels"]].sum()
+        found = (sums["class_ab_squared"] / (2 * sums["class_pixels"])) ** 0.5
+        assert found == pytest.approx(row["rmse"]["ab_pooled"], rel=1e-4)
+        model = load_model(tmp_path / "out" / "work" / "v3-0" / f"{weights}.safetensors")
+        direct = evaluate_model("v3", 0, model, RECIPE.size, tmp_path / "out" / "work" / "data", progress=False)
+        assert direct.rows[0]["rmse"] == row["rmse"]
+    assert contents[1]["rows"][0]["rmse"] != contents[1]["rows"][2]["rmse"]
+    assert study(tmp_path / "out", [worse], recognise=False, last=True)[1] == []
 
 
 def test_inputs_are_checked_before_work_starts(first, tmp_path):

@@ -27,6 +27,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from ucolnet_lib.common import UcolnetError, write_beside
@@ -65,6 +66,7 @@ class _Place:
     detector: str | Path | None
     inputs: dict
     keep: frozenset[str]
+    last: bool = False
 
     def referee(self) -> Detector | None:
         """The detector, opened; None where nothing is to be recognised."""
@@ -89,6 +91,8 @@ def run_study(
     data: str | Path | None = None,
     detector: str | Path | None = None,
     keep: Collection[str] = (),
+    recognise: bool = True,
+    last: bool = False,
     jobs: int | None = None,
     progress: bool = True,
     say: Callable[[str], None] = print,
@@ -102,6 +106,8 @@ def run_study(
         data: a COCO folder; None draws the toy world.
         detector: YOLO weights; None trains a small detector on the toy world, and recognises nothing in other data.
         keep: names of runs whose weights of seed 0 are kept in `models/`.
+        recognise: False for a study of colours alone: no detector is trained or asked.
+        last: measure the weights of the last epoch too, as NAME_last, beside those of the best.
         jobs: trainings side by side; None is one for each core, or one where there is a GPU. Side by side, each
             computes on its share of the cores.
         progress: show bars, where one training runs at a time.
@@ -116,7 +122,7 @@ def run_study(
         for split in ("train2017", "val2017"):
             CocoSplit(data, split)
     referee = None if detector is None else open_detector(detector)
-    own_detector = data is None and detector is None
+    own_detector = recognise and data is None and detector is None
     world = {"scenes": profile.scenes, "size": profile.scene_size, "seed": 0}
     place = _Place(
         out,
@@ -127,6 +133,7 @@ def run_study(
             "detector": {"toy": profile.detector_epochs} if own_detector else referee and referee.signature,
         },
         keep=frozenset(keep),
+        last=last,
     )
     missing = [run for run in runs if not place.has(run.key, _inputs(run, place))]
     controls = place.has("controls", place.inputs)
@@ -161,7 +168,7 @@ def _prepare(place: _Place, world: dict, profile: Profile, draw: bool, train_det
     if not controls:
         say("controls: working")
         evaluation = evaluate_controls(place.data, detector=place.referee(), progress=progress)
-        _write(place, "controls", evaluation, {"inputs": place.inputs, "rows": evaluation.rows})
+        _write(place, "controls", [evaluation], {"inputs": place.inputs})
 
 
 def _do_all(runs: list[StudyRun], place: _Place, jobs: int, progress: bool, say: Callable[[str], None]) -> None:
@@ -209,23 +216,27 @@ def _do(run: StudyRun, place: _Place, progress: bool) -> None:
         unfinished=folder.path,
     )
     model, history = load_model(folder.path), folder.history
-    evaluation = evaluate_model(
-        run.name, run.recipe.seed, model, run.recipe.size, place.data,
-        detector=place.referee(), progress=progress,
-    )  # fmt: skip
+    measured = {run.name: model}
+    if place.last:
+        measured[f"{run.name}_last"] = load_model(folder.path / "last.safetensors")
+    evaluations = [
+        evaluate_model(
+            name, run.recipe.seed, weights, run.recipe.size, place.data, detector=place.referee(), progress=progress
+        )
+        for name, weights in measured.items()
+    ]
     if run.name in place.keep and run.recipe.seed == 0:
         _keep_weights(model, run, place)
     with write_beside(place.out / "history" / f"{run.key}.csv") as file:
         history.to_csv(file, index=False, float_format="%.6g")
     content = {
         "inputs": inputs,
-        "rows": evaluation.rows,
         "overfitting": overfitting(history),
         "epochs": len(history),
         "train_seconds": round(float(history["seconds"].sum()), 1),
         "parameters": count_parameters(model),
     }
-    _write(place, run.key, evaluation, content)
+    _write(place, run.key, evaluations, content)
 
 
 def _keep_weights(model: torch.nn.Module, run: StudyRun, place: _Place) -> None:
@@ -241,13 +252,14 @@ def _keep_weights(model: torch.nn.Module, run: StudyRun, place: _Place) -> None:
         half.save_weights(folder / "model.safetensors")
 
 
-def _write(place: _Place, key: str, evaluation: Evaluation, content: dict) -> None:
+def _write(place: _Place, key: str, evaluations: list[Evaluation], content: dict) -> None:
     # The colours of both ways of a model are the same but for the resizing: one is enough for comparisons.
-    classes = evaluation.per_class
+    classes = pd.concat([evaluation.per_class for evaluation in evaluations])
     classes = classes[~classes["variant"].str.endswith("_full_lightness")]
     with write_beside(place.out / "classes" / f"{key}.csv") as file:
         classes.to_csv(file, index=False, float_format="%.1f")
     with write_beside(place.rows(key)) as file:
+        content = content | {"rows": [row for evaluation in evaluations for row in evaluation.rows]}
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
