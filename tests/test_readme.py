@@ -30,6 +30,13 @@ def test_the_study_is_the_committed_one(name):
     assert (ROOT / "results" / "study-models" / f"{name}.md").read_text(encoding="utf-8").strip() in README
 
 
+def test_the_differences_in_overfitting_are_the_committed_ones():
+    section = README.split("### Overfitting, and L2\n")[1].split("\n### ")[0]
+    shown = re.findall(r"[+-][\d.,]+\s\([+-][\d.,]+ to [+-][\d.,]+\)", section)
+    findings = (ROOT / "results" / "overfitting" / "findings.md").read_text(encoding="utf-8")
+    assert len(shown) >= 5 and [s for s in shown if " ".join(s.split()) not in findings] == []
+
+
 def test_links_and_pictures_exist():
     targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if not t.startswith("http")]
     assert targets and [t for t in targets if not (ROOT / t).exists()] == []

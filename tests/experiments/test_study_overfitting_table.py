@@ -75,7 +75,7 @@ def test_words_follow_the_intervals(interval, later, gap, l2):
     assert [v for v in verdicts(text) if "told" not in v and not v.endswith("?")] == [later, gap, l2]
     first = lines[1]
     assert "On 72 photographs" in first and f"{interval[0]:+,.0f} ({interval[1]:+,.0f} to {interval[2]:+,.0f})" in first
-    assert f"{100 * interval[0]:+,.0f}" in first and first.endswith(f"steps, {later}.")
+    assert f"{100 * interval[0]:+,.0f}" in first and first.endswith(f", {later}.") and "it cannot be told" in first
     (of_l2,) = [line for line in lines if f"**{l2}**" in line]
     assert f"{interval[0]:+.2f} ({interval[1]:+.2f} to {interval[2]:+.2f}) with 1e-4, **{l2}**" in of_l2
     assert lines.index(of_l2) > lines.index("- **Does L2 help v3?**")

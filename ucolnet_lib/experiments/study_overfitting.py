@@ -126,7 +126,6 @@ def study_overfitting(
         "recipe": {key: value for key, value in recipe.to_dict().items() if key not in ("weight_decay", "seed")},
         "seeds": seeds,
         "inputs": controls["inputs"],
-        "train_minutes": round(sum(n["train_seconds"] for n in numbers) / 60, 1),
         **made_with(),
     }
     with write_beside(out / "results.json") as file:

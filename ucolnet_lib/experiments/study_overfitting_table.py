@@ -31,8 +31,8 @@ def summary_table(results: dict) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     small, whole = (f"{results['photographs'][size]:,}" for size in ("small", "whole"))
     caption = (
-        f"Means over {results['seeds']} seeds, ± standard deviation. small: {small} photographs to train on, whole: "
-        f"{whole}, both with the same held out and the same number of steps. Loss: of colour, on the held-out "
+        f"Means over the seeds ({results['seeds']}), ± standard deviation. small: {small} photographs to train on, "
+        f"whole: {whole}, both with the same held out and the same number of steps. Loss: of colour, on the held-out "
         "photographs. The running mean goes over a twentieth of all epochs. Gap: validation minus training loss; the "
         "training loss is measured while training, on flipped or cropped pictures. ab RMSE: on val2017, CIELAB per "
         "channel, with the weights of the lowest loss (best) and of the last epoch (end); of gray: best, as a share of "
@@ -68,15 +68,19 @@ def findings(results: dict) -> str:
 
 def _later(results: dict, size: str) -> list[str]:
     v1, v3 = STUDIED
-    equal = _difference(results, Condition(v3, size, "all"), Condition(v1, size, "all"), "smooth_step")
+    equal, single = (
+        _difference(results, Condition(v3, size, "all"), Condition(v1, size, "all"), measure)
+        for measure in ("smooth_step", "best_step")
+    )
     paper = _difference(results, Condition(v3, size, "0"), Condition(v1, size, PAPER), "smooth_step")
     runs = pd.DataFrame(results["runs"]).query("size == @size")
     late = runs[runs["best_step"] > 0.9 * runs["steps"]].groupby("model").size()
     answer = {1: "later", -1: "earlier", 0: "it cannot be told"}
     return [
-        f"**{answer[_sign(equal)]}**. Of {runs['steps'].max():,} steps, v3's lowest validation loss comes "
-        f"{_with_interval(equal, '+,.0f')} steps after v1's, at equal L2, mean over the strengths. "
-        f"As the paper trains them (v1 with {PAPER}, v3 without L2): {_with_interval(paper, '+,.0f')} steps, "
+        f"**{answer[_sign(equal)]}**, by the running mean. Of {runs['steps'].max():,} steps, v3's lowest validation "
+        f"loss comes {_with_interval(equal, '+,.0f')} steps after v1's, at equal L2, mean over the strengths. By "
+        f"single epochs, which jump: {_with_interval(single, '+,.0f')}, {answer[_sign(single)]}. As the paper trains "
+        f"them (v1 with {PAPER}, v3 without L2), by the running mean: {_with_interval(paper, '+,.0f')}, "
         f"{answer[_sign(paper)]}.",
         f"{late.get(v1, 0)} of v1's and {late.get(v3, 0)} of v3's {len(runs) // 2} runs reach their lowest loss in the "
         "last tenth of the steps: they have not begun to overfit, or hardly.",
