@@ -39,7 +39,7 @@ from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest
 from ucolnet_lib.metrics import overfitting
 from ucolnet_lib.models import count_parameters, load_model
-from ucolnet_lib.recipes import Profile, Recipe
+from ucolnet_lib.recipes import PROFILES, Profile, Recipe
 from ucolnet_lib.training import Run, train
 
 
@@ -82,6 +82,14 @@ class _Place:
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return found == json.loads(json.dumps(inputs)) and (self.out / "classes" / f"{key}.csv").is_file()
+
+
+def check_choices(profile: str, seeds: int) -> None:
+    """Raises a UcolnetError where there is no such profile, or no seed."""
+    if profile not in PROFILES:
+        raise UcolnetError(f"There is no profile {profile!r}. Choose one of: {', '.join(PROFILES)}.")
+    if seeds < 1:
+        raise UcolnetError(f"The number of seeds is {seeds}, and must be 1 or more.")
 
 
 def run_study(

@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX, UcolnetError, write_beside
+from ucolnet_lib.common import BACKGROUND, IGNORE_INDEX, write_beside
 from ucolnet_lib.data.coco import CLASS_NAMES
 from ucolnet_lib.evaluation.rows import with_retention
 from ucolnet_lib.evaluation.statistics import Interval, rmse_difference, seed_interval
 from ucolnet_lib.evaluation.table import write_tables
 from ucolnet_lib.experiments.steps import made_with, sha256
-from ucolnet_lib.experiments.study import StudyRun, run_study
+from ucolnet_lib.experiments.study import StudyRun, check_choices, run_study
 from ucolnet_lib.figures.study import make_study_figures
 from ucolnet_lib.models import MODELS
 from ucolnet_lib.recipes import PROFILES, recipe_for
@@ -71,10 +71,7 @@ def study_models(
     Raises:
         UcolnetError: an input is missing or broken, or a training failed.
     """
-    if profile not in PROFILES:
-        raise UcolnetError(f"There is no profile {profile!r}. Choose one of: {', '.join(PROFILES)}.")
-    if seeds < 1:
-        raise UcolnetError(f"The number of seeds is {seeds}, and must be 1 or more.")
+    check_choices(profile, seeds)
     if out is None:
         committed = profile == "toy" and data is None and not settings
         out = "results/study-models" if committed else "runs/study-models"

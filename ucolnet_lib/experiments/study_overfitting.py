@@ -31,7 +31,7 @@ from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.toy import VALIDATION_SHARE
 from ucolnet_lib.experiments.steps import made_with
-from ucolnet_lib.experiments.study import StudyRun, run_study
+from ucolnet_lib.experiments.study import StudyRun, check_choices, run_study
 from ucolnet_lib.experiments.study_overfitting_numbers import (
     CONDITIONS,
     SIZES,
@@ -92,10 +92,7 @@ def study_overfitting(
     Raises:
         UcolnetError: an input is missing or broken, or a training failed.
     """
-    if profile not in PROFILES:
-        raise UcolnetError(f"There is no profile {profile!r}. Choose one of: {', '.join(PROFILES)}.")
-    if seeds < 1:
-        raise UcolnetError(f"The number of seeds is {seeds}, and must be 1 or more.")
+    check_choices(profile, seeds)
     if "weight_decay" in (settings or {}):
         raise UcolnetError("The study compares strengths of weight_decay itself. Leave out --set weight_decay.")
     if out is None:
