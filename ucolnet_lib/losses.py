@@ -5,7 +5,7 @@ multiplied by an adaptive coefficient alpha so that both tasks get the same impo
 
 Each loss is a ratio of sums over the batch. `LossSums` are these sums. They add up over the parts of a batch, be they
 micro-batches or processes; the ratios do not: their mean is another number as soon as the parts hold unequally many
-labelled pixels. So training adds the sums and divides once (`training.parallel`).
+labelled pixels. So training adds the sums and divides once (`training.step`).
 """
 
 from __future__ import annotations

@@ -188,7 +188,6 @@ def time_to_loss(settings: set[str], width: float, goal: float, most_seconds: fl
         training, validation = split_indices(split)
         loader = create_loader(PhotographCrops(split, training, 64, 0.75), 16)
         held_out = [to_batch(*part, DEVICE) for part in create_loader(PhotographCrops(split, validation, 64), 16)]
-        batches = {}
         seed_everything(0)
         trainer, spent, losses = Trainer(create_model("ucolnet_v3", width=width), settings), 0.0, []
         function = create_loss("ucolnet_v3", "balanced", 1.0).to(DEVICE).eval()

@@ -1,5 +1,8 @@
 """A plain folder of photographs: it reads as a COCO split does, and nobody has annotated it."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,3 +109,12 @@ def test_the_photographs_without_masks(photos_without_masks):
     assert len(split) == len(set(split.ids)) == 8082
     photo = split[8000]
     assert min(photo.rgb.shape[:2]) <= 160 and (photo.semantic_map == IGNORE_INDEX).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_not_utf_8(tmp_path, write_split):
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert len(PhotoFolder(tmp_path).checksum) == 64
+    root = write_split(tmp_path / "coco", {name: np.zeros((4, 4, 3), np.uint8)}, unlisted=(name,))
+    assert len(CocoSplit(root, "val2017").checksum) == 64

@@ -6,7 +6,6 @@ CPU, the powers of CIELAB, is done for a whole batch on the training device.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from ucolnet_lib.color import rgb_to_lab
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.data.choice import by_hash
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.crops import Crop, cut, random_crop, whole
 from ucolnet_lib.data.prepared import PreparedSplit
@@ -51,8 +51,8 @@ def split_indices(
     Raises:
         UcolnetError: gray photographs are to be left out, and the data are not prepared, or nothing else is left.
     """
-    ids = split.ids
-    order = sorted(range(len(ids)), key=lambda i: hashlib.sha256(str(ids[i]).encode()).digest())
+    place = {image_id: i for i, image_id in enumerate(split.ids)}
+    order = [place[image_id] for image_id in by_hash(split.ids)]
     if limit:
         order = order[:limit]
     held_out = min(max(1, round(len(order) * validation_share)), len(order) - 1) if len(order) > 1 else 0

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -179,7 +180,8 @@ class CocoSplit:
         digest = hashlib.sha256(self.annotation_file.read_bytes() + self.overlaps.encode())
         for index in range(len(self)):
             file = self.file(index)
-            digest.update(f"{file.name} {file.stat().st_size if file.is_file() else None}\n".encode())
+            # A name need not be valid UTF-8.
+            digest.update(os.fsencode(file.name) + f" {file.stat().st_size if file.is_file() else None}\n".encode())
         return digest.hexdigest()
 
     def annotations(self, index: int) -> list[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -72,7 +73,7 @@ class PhotoFolder:
         """Over the names and sizes of the photographs; they are not read."""
         digest = hashlib.sha256()
         for index in range(len(self)):
-            digest.update(f"{self.file(index).name} {self.file(index).stat().st_size}\n".encode())
+            digest.update(os.fsencode(self.file(index).name) + f" {self.file(index).stat().st_size}\n".encode())
         return digest.hexdigest()
 
     def annotations(self, index: int) -> list[dict]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.figures.study import study_results
 from ucolnet_lib.figures.style import LABELS, save, style
 
 STRENGTH_COLORS = ("#000000", "#4477aa", "#ccbb44", "#ee6677")
@@ -42,9 +42,7 @@ def make_overfitting_figures(out: str | Path) -> list[Path]:
         UcolnetError: the folder holds no finished study.
     """
     out = Path(out)
-    if not (out / "results.json").is_file():
-        raise UcolnetError(f"{out} holds no results.json. Make one first: ucolnet study overfitting --out {out}")
-    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    results = study_results(out, "ucolnet study overfitting")
     histories: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
     for run in results["runs"]:
         condition = run["model"], run["size"], run["strength"]

@@ -21,6 +21,17 @@ from ucolnet_lib.figures.curves import loss_curves
 from ucolnet_lib.figures.style import COLORS, LABELS, save, style
 
 
+def study_results(out: Path, command: str) -> dict:
+    """The content of a study's results.json; `command` makes one.
+
+    Raises:
+        UcolnetError: the folder holds no finished study.
+    """
+    if not (out / "results.json").is_file():
+        raise UcolnetError(f"{out} holds no results.json. Make one first: {command} --out {out}")
+    return json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+
 def make_study_figures(out: str | Path) -> list[Path]:
     """Draw the figures of `ucolnet study models` into `figures/` of its folder, from the small files there.
 
@@ -28,9 +39,7 @@ def make_study_figures(out: str | Path) -> list[Path]:
         UcolnetError: the folder holds no finished study.
     """
     out = Path(out)
-    if not (out / "results.json").is_file():
-        raise UcolnetError(f"{out} holds no results.json. Make one first: ucolnet study models --out {out}")
-    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    results = study_results(out, "ucolnet study models")
     histories = {
         row["model"]: [pd.read_csv(out / "history" / f"{row['model']}-{seed}.csv") for seed in range(row["seeds"])]
         for row in results["summary"]

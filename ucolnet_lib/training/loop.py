@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 from torch import nn
@@ -71,9 +71,10 @@ def train(
     # Accelerate finds the device, and the other processes where there are any (see README, "Several GPUs").
     AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     # On a machine without a graphics card it must be told so, or it would not see the other processes.
-    accelerator = Accelerator(mixed_precision=mixed_precision(recipe, say), cpu=not torch.accelerator.is_available())
-    say = say if accelerator.is_main_process else _be_silent
-    progress = progress and accelerator.is_main_process
+    cpu = not torch.accelerator.is_available()
+    is_first = PartialState(cpu=cpu).is_main_process
+    say, progress = say if is_first else _be_silent, progress and is_first
+    accelerator = Accelerator(mixed_precision=mixed_precision(recipe, say), cpu=cpu)
     split = open_split(data, "train2017")
     training, validation = split_indices(split, recipe.validation_share, recipe.limit, recipe.leave_out_gray)
     training = PhotographCrops(split, training, recipe.size, recipe.crop_area, recipe.seed)
@@ -260,7 +261,7 @@ def _check_finite(terms: torch.Tensor, epoch: int, run: Run) -> None:
     if not terms.isfinite().all():
         raise UcolnetError(
             f"The loss is no longer a finite number in epoch {epoch}; {run.path} keeps the epochs before. "
-            "Train again with a smaller learning rate: --set learning_rate=..."
+            "Train again into another folder with a smaller learning rate: --out ... --set learning_rate=..."
         )
 
 
