@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ucolnet_lib.common import UcolnetError, seed_everything, write_beside
+from ucolnet_lib.common import UcolnetError, check_space, seed_everything, write_beside
 
 
 def draw() -> tuple:
@@ -87,3 +87,9 @@ def test_a_long_name_leaves_room_for_the_temporary_name(tmp_path):
     with write_beside(path) as beside:
         beside.write_text("x")
     assert path.read_text() == "x"
+
+
+def test_the_space_of_a_folder_that_is_not_there_yet(tmp_path):
+    check_space(tmp_path / "a" / "b", 1, "Make room.")
+    with pytest.raises(UcolnetError, match=r"b needs about [\d.]+ GB more, and its disk has .* GB free. Make room."):
+        check_space(tmp_path / "a" / "b", 1e18, "Make room.")

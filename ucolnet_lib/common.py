@@ -36,6 +36,19 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def check_space(folder: Path, needed: float, advice: str) -> None:
+    """Is there room in `folder`, which need not exist yet, for `needed` bytes more?
+
+    Raises:
+        UcolnetError: there is not; its message ends with `advice`.
+    """
+    free = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    if free < needed:
+        raise UcolnetError(
+            f"{folder} needs about {needed / 1e9:.1f} GB more, and its disk has {free / 1e9:.1f} GB free. {advice}"
+        )
+
+
 @contextmanager
 def write_beside(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` when the block ends without an error.

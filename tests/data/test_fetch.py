@@ -311,13 +311,13 @@ def test_a_full_disk_while_unpacking(mirror, get, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "free", "says"),
     [
-        ({"mirror": None}, 30_000_000_000, r"out needs 39\.4 GB more and its disk has 30\.0 GB free\. Make room"),
-        ({"mirror": None, "limit": 5}, 700_000_000, r"out needs 0\.8 GB more and its disk has 0\.7 GB free"),
+        ({"mirror": None}, 3 * 10**10, r"out needs about 39\.4 GB more, and its disk has 30\.0 GB free\. Make room"),
+        ({"mirror": None, "limit": 5}, 700_000_000, r"out needs about 0\.8 GB more, and its disk has 0\.7 GB free"),
     ],
 )
 def test_no_room_on_the_disk(tmp_path, monkeypatch, options, free, says):
     """Told before anything is asked for: the official server is not reached in a test."""
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     with pytest.raises(UcolnetError, match=says):
         fetch_coco(tmp_path / "out", "train2017", **options)
     assert not (tmp_path / "out").exists()
@@ -325,8 +325,8 @@ def test_no_room_on_the_disk(tmp_path, monkeypatch, options, free, says):
 
 def test_no_room_for_the_images(mirror, get, tmp_path, monkeypatch):
     get(limit=1)
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: SimpleNamespace(free=400_000))
-    with pytest.raises(UcolnetError, match=r"needs 0\.0 GB more"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=400_000))
+    with pytest.raises(UcolnetError, match=r"needs about 0\.0 GB more"):
         get(limit=9)
     assert "0 of them fetched now" in get(limit=1), "a folder that has everything needs no room"
 
@@ -362,6 +362,21 @@ def test_a_killed_process_goes_on(mirror, get, tmp_path, how):
     get(limit=8)
     assert_holds(tmp_path, chosen)
     assert sorted(mirror.paths()) == sorted(f"val2017/{name(i)}" for i in chosen[4:])
+
+
+def test_a_kill_just_after_an_image_became_whole_leaves_nothing_behind(mirror, get, tmp_path):
+    chosen = by_hash(ids(mirror.root))[:2]
+    get(limit=2)
+    notes = [
+        tmp_path / "out" / "val2017" / f".{name(chosen[0])}.part.json",
+        tmp_path / "out" / "zips" / ".a.zip.part.json",
+    ]
+    for path in notes:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    get(limit=2)
+    assert_holds(tmp_path, chosen)
+    assert not any(path.exists() for path in notes)
 
 
 def test_a_process_killed_in_the_middle_of_the_archive_goes_on(mirror, get, tmp_path):

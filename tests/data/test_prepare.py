@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -263,7 +264,7 @@ def test_an_empty_folder_will_do(coco, tmp_path):
 
 def test_a_disk_without_space_is_told_before_the_start(coco, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage(0, 0, 900_000 if folder.exists() else None))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(0, 0, 900_000 if folder.exists() else None))
     with pytest.raises(UcolnetError, match=r"set needs about 0.0 GB more, .* 0.0 GB free\. Make room"):
         quietly([coco], tmp_path / "set", size=256)
     assert not (tmp_path / "set").exists()

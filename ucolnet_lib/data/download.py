@@ -42,6 +42,13 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 
 
+def forget_notes(folder: Path) -> None:
+    """Remove the notes of files that are whole: a kill may come between the file's last name and their removal."""
+    for notes in folder.glob(".*.part.json"):
+        if not notes.with_suffix("").exists():
+            notes.unlink()
+
+
 class Downloader:
     """Fetches files, also from several threads at once.
 

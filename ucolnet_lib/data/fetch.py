@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ucolnet_lib.common import UcolnetError
+from ucolnet_lib.common import UcolnetError, check_space
 from ucolnet_lib.data.choice import choose_images, restrict
-from ucolnet_lib.data.download import Downloader, part_of
+from ucolnet_lib.data.download import Downloader, forget_notes, part_of
 from ucolnet_lib.data.fetched import THREADS, FetchedFolder
 from ucolnet_lib.data.wholeness import NotWhole, check_jpeg, check_zip, sha256_of
 
@@ -60,6 +59,8 @@ IMAGE_BYTES = 165_000
 MOST_FAILURES = 10
 """After so many images that cannot be had, the rest is not tried: the server is wrong, or the disk is full."""
 
+ADVICE = "Make room, take another disk, or fetch fewer images with --limit."
+
 Sizes = dict[str, tuple[int, int]]
 """The name of an image -> its width and height in pixels."""
 
@@ -97,12 +98,14 @@ def fetch_coco(
     if split not in ("train2017", "val2017"):
         raise UcolnetError(f"COCO 2017 has no split {split!r}. Take train2017 or val2017.")
     folder = FetchedFolder(Path(out), split)
+    for place in {folder.photos, *((folder.root / archive.path).parent for archive in ARCHIVES.values())}:
+        forget_notes(place)
     server = _Server(mirror, downloader or Downloader(), progress)
     unlimited = limit is None and image_ids is None and not categories
     room = 0 if _there(folder.root / ARCHIVES["annotations"].path) else 3 * server.size("annotations")
     if unlimited and not folder.photos.exists():
         room += 2 * server.size(split)
-    _check_room(folder.root, room)
+    check_space(folder.root, room, ADVICE)
 
     text, content = _read_annotations(server.bring("annotations", folder.root), split)
     chosen = set(choose_images(content, limit, image_ids, categories))
@@ -131,7 +134,7 @@ def fetch_coco(
     room = len(missing) * IMAGE_BYTES
     if by_archive:
         room += max(0, server.size(split) - _there(zipped))
-    _check_room(folder.root, room)
+    check_space(folder.root, room, ADVICE)
     with folder.record(good) as record:
         if by_archive:
             _unpack(server.bring(split, folder.root), folder, missing, record, progress)
@@ -247,13 +250,3 @@ def _fetch_images(server: _Server, folder: FetchedFolder, missing: Sizes, record
 def _there(path: Path) -> int:
     """The bytes of a file, or of what has come of it."""
     return next((p.stat().st_size for p in (path, part_of(path)) if p.is_file()), 0)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed > free:
-        raise UcolnetError(
-            f"{folder} needs {needed / 1e9:.1f} GB more and its disk has {free / 1e9:.1f} GB free. "
-            "Make room, take another disk, or fetch fewer images with --limit."
-        )

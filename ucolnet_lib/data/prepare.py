@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ucolnet_lib.common import UcolnetError, write_beside
+from ucolnet_lib.common import UcolnetError, check_space, write_beside
 from ucolnet_lib.data.coco import CocoSplit
 from ucolnet_lib.data.encode import JPEG, Encoder, Task
 from ucolnet_lib.data.photo_folder import PhotoFolder
@@ -90,7 +89,8 @@ def prepare(
         return read_description(out)
     written = {split: _written_whole(data_file(out, split), index_file(out, split)) for split in splits}
     total, done = sum(len(photos) for parts in splits.values() for _, photos in parts), sum(map(len, written.values()))
-    _check_space(out, (total - done) * size**2 * 4 / 3 * _BYTES_PER_PIXEL)
+    needed = (total - done) * size**2 * 4 / 3 * _BYTES_PER_PIXEL
+    check_space(out, needed, "Make room, or choose a smaller --size.")
     _write_description(out, plan)
     broken: list[str] = []
     with tqdm(total=total, initial=done, desc="Preparing", unit="photo", disable=not progress) as bar:
@@ -193,15 +193,6 @@ def _written_whole(data: Path, index: Path) -> list[int]:
 def _write_description(out: Path, description: dict) -> None:
     with write_beside(out / DESCRIPTION) as file:
         file.write_text(json.dumps(description, indent=1), encoding="utf-8")
-
-
-def _check_space(out: Path, needed: float) -> None:
-    free = shutil.disk_usage(next(folder for folder in (out, *out.absolute().parents) if folder.exists())).free
-    if free < needed:
-        raise UcolnetError(
-            f"{out} needs about {needed / 1e9:.1f} GB more, and its disk has {free / 1e9:.1f} GB free. "
-            "Make room, or choose a smaller --size."
-        )
 
 
 def _write(
