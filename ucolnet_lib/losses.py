@@ -10,13 +10,14 @@ labelled pixels. So training adds the sums and divides once (`training.step`).
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ucolnet_lib.color import AB_MAX
+from ucolnet_lib.color_losses import MeanSquaredError, create_color_loss
 from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
 
 
@@ -26,13 +27,7 @@ def color_loss(predicted_ab: torch.Tensor, true_ab: torch.Tensor) -> torch.Tenso
     Args:
         predicted_ab, true_ab: (N, 2, H, W), CIELAB units.
     """
-    return _ratio(_color_sums(predicted_ab, true_ab))
-
-
-def _color_sums(predicted_ab: torch.Tensor, true_ab: torch.Tensor) -> torch.Tensor:
-    """(sum of squares, number of values)."""
-    squares = F.mse_loss(predicted_ab / AB_MAX, true_ab / AB_MAX, reduction="sum")
-    return torch.stack((squares, torch.full_like(squares, true_ab.numel())))
+    return _ratio(MeanSquaredError()(SimpleNamespace(ab=predicted_ab), true_ab))
 
 
 def _ratio(sums: torch.Tensor) -> torch.Tensor:
@@ -151,8 +146,8 @@ class FixedAlpha(nn.Module):
 class LossSums(NamedTuple):
     """What the losses of a batch are made of; a term that a model does not have is None.
 
-    `color`: (sum of squared errors, number of values); `cross_entropy`: (its sum, number of labelled places);
-    `dice`: (3, C), for each class the sums of p t, p and t over the labelled pixels.
+    `color`: (sum of errors, sum of their weights), and what a colour loss adds to these; `cross_entropy`: (its sum,
+    number of labelled places); `dice`: (3, C), for each class the sums of p t, p and t over the labelled pixels.
     """
 
     color: torch.Tensor
@@ -173,9 +168,10 @@ class LossTerms(NamedTuple):
 class _Loss(nn.Module):
     """colour + alpha x (the losses of the second task)."""
 
-    def __init__(self, alpha: nn.Module):
+    def __init__(self, alpha: nn.Module, color: MeanSquaredError | None = None):
         super().__init__()
         self.alpha = alpha
+        self.color = color or MeanSquaredError()
 
     def forward(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossTerms:
         """`output`: Output(ab, logits or None); `ab` (N, 2, H, W); `semantic_map` int64 (N, H, W)."""
@@ -186,8 +182,10 @@ class _Loss(nn.Module):
         raise NotImplementedError
 
     def terms(self, sums: LossSums) -> LossTerms:
-        """The losses of a whole batch, from its sums. In training, alpha's running means take them in."""
+        """The losses of a whole batch, from its sums. In training, the running means take them in."""
         color = _ratio(sums.color)
+        if self.training:
+            self.color.take_in(sums.color)
         zero = torch.zeros_like(color)
         if sums.cross_entropy is None:
             return LossTerms(color, color, zero, zero, zero)
@@ -201,7 +199,7 @@ class UColNetLoss(_Loss):
     """colour + alpha x (cross-entropy + Dice), as the paper trains the UColNets."""
 
     def sums(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossSums:
-        color = _color_sums(output.ab, ab)
+        color = self.color(output, ab)
         if output.logits is None:
             return LossSums(color)
         places = _Places(output.logits, semantic_map)
@@ -221,19 +219,35 @@ class IizukaLoss(_Loss):
         super().__init__(FixedAlpha(self.WEIGHT))
 
     def sums(self, output, ab: torch.Tensor, semantic_map: torch.Tensor) -> LossSums:
-        color = _color_sums(output.ab, ab)
+        color = self.color(output, ab)
         if output.logits is None:
             return LossSums(color)
         label = main_class(semantic_map, output.logits.shape[1])
         return LossSums(color, _Places(output.logits, label).cross_entropy_sums())
 
 
-def create_loss(model_name: str, alpha: str, alpha_value: float) -> nn.Module:
-    """The loss that a model is trained with. `alpha`: `balanced` or `fixed` (then `alpha_value` counts)."""
+def create_loss(
+    model_name: str, alpha: str, alpha_value: float, color_loss: str = "mse", rebalance: float = 0.5
+) -> nn.Module:
+    """The loss that a model is trained with.
+
+    Args:
+        model_name: a name of `models.MODELS` or `models.BEYOND_THE_PAPER`.
+        alpha: `balanced` or `fixed` (then `alpha_value` counts).
+        color_loss, rebalance: see `color_losses.create_color_loss`.
+    Raises:
+        UcolnetError: no such alpha rule, or a colour loss that this model cannot be trained with.
+    """
+    if (color_loss == "bins") != model_name.startswith("ucolnet_v3_bins"):
+        raise UcolnetError(
+            f"{model_name} cannot be trained with the colour loss {color_loss!r}: `bins` and the model ucolnet_v3_bins "
+            "belong together. Change color_loss or the model."
+        )
     if model_name.startswith("iizuka"):
         return IizukaLoss()
+    color = create_color_loss(color_loss, rebalance)
     if alpha == "balanced":
-        return UColNetLoss(BalancedAlpha())
+        return UColNetLoss(BalancedAlpha(), color)
     if alpha == "fixed":
-        return UColNetLoss(FixedAlpha(alpha_value))
+        return UColNetLoss(FixedAlpha(alpha_value), color)
     raise UcolnetError(f"There is no alpha rule {alpha!r}. Choose balanced or fixed.")

@@ -11,7 +11,14 @@ from skimage.color import rgb2lab
 
 from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
 from ucolnet_lib.data import batches
-from ucolnet_lib.data.batches import EpochSampler, PhotographCrops, create_loader, split_indices, to_batch
+from ucolnet_lib.data.batches import (
+    EpochSampler,
+    PhotographCrops,
+    create_loader,
+    split_indices,
+    to_batch,
+    vary_exposure,
+)
 from ucolnet_lib.data.coco import CATEGORY_OF_CLASS, CocoSplit, Photograph
 from ucolnet_lib.data.prepare import prepare
 from ucolnet_lib.data.prepared import PreparedSplit
@@ -389,3 +396,27 @@ def test_a_step_of_all_processes_is_a_step_of_one_with_a_larger_batch(folder):
 
 def test_more_processes_than_photographs():
     assert [list(EpochSampler(1, 0, True, rank, 2)) for rank in (0, 1)] == [[(0, 0)], [(0, 0)]]
+
+
+def test_exposure_keeps_black_white_and_the_maps_and_draws_by_its_key():
+    rgb = torch.randint(0, 256, (6, 5, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rgb[:, 0, 0], rgb[:, 0, 1] = 0, 255
+    maps = torch.ones(6, 5, 4, dtype=torch.uint8)
+    first, same_maps = vary_exposure((rgb, maps), 0.5, (0, 1, 2))
+    again, _ = vary_exposure((rgb, maps), 0.5, (0, 1, 2))
+    other, _ = vary_exposure((rgb, maps), 0.5, (0, 1, 3))
+    assert first.dtype == torch.uint8 and torch.equal(maps, same_maps)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert (first[:, 0, 0] == 0).all() and (first[:, 0, 1] == 255).all()
+    # One power a picture, between e^-0.5 and e^0.5; the order of values stays.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        powers = np.log(first.numpy() / 255) / np.log(rgb.numpy() / 255)
+    middle = (rgb.numpy() > 60) & (rgb.numpy() < 200)
+    for picture in range(6):
+        values = powers[picture][middle[picture]]
+        assert values.std() < 0.02 and 0.59 < values.mean() < 1.67
+
+
+def test_no_exposure_changes_nothing():
+    rgb = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).expand(1, 16, 16, 3)
+    assert torch.equal(vary_exposure((rgb, torch.zeros(1, 16, 16, dtype=torch.uint8)), 0.0, (0,))[0], rgb)

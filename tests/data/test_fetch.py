@@ -358,7 +358,7 @@ def test_a_killed_process_goes_on(mirror, get, tmp_path, how):
         mirror.faults[f"val2017/{name(image_id)}"] = ["stall"]
 
     def in_the_middle(photos) -> bool:
-        # Also that the server has taken in all requests: one that it notes after the kill would count as the next call's.
+        # The server has taken in all requests, too: one noted after the kill would count as the next call's.
         asked = [path for path in mirror.paths() if path.endswith(".jpg")]
         return len(list(photos.glob("*.jpg"))) >= 4 and len(asked) == len(chosen)
 

@@ -28,6 +28,10 @@ def tiny(name: str) -> nn.Module:
     return model
 
 
+def loss_of(name: str) -> nn.Module:
+    return create_loss(name, "balanced", 1.0, "bins" if name.startswith("ucolnet_v3_bins") else "mse")
+
+
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
     """Six pictures; the first three have few labelled pixels, the fourth none, and some classes occur in one alone."""
     random = torch.Generator().manual_seed(1)
@@ -43,7 +47,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 def step(name: str, parts: int) -> dict[str, torch.Tensor]:
     accelerator = Accelerator(cpu=True)
     model = accelerator.prepare(tiny(name))
-    loss_function = create_loss(name, "balanced", 1.0)
+    loss_function = loss_of(name)
     mine = [t[accelerator.process_index :: accelerator.num_processes] for t in batch()]
     pieces = list(zip(*(t.tensor_split(parts) for t in mine), strict=True))
     losses = backward(model, loss_function, pieces, accelerator)

@@ -171,6 +171,56 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(toy, tmp_path):
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+BEYOND = TINY.replace(color_loss="bins", ema=0.9, exposure=0.3, dropout=0.1)
+
+
+def test_beyond_the_paper_interrupted_and_resumed_equals_uninterrupted(toy, tmp_path, monkeypatch):
+    """The mean of the weights, the shares of the bins and the exposures go on where they were."""
+    whole, _ = quiet_train("ucolnet_v3_bins", BEYOND, toy, tmp_path / "whole")
+
+    class Cut(Exception):
+        pass
+
+    def after_two(run):
+        if len(run.history) == 2:
+            raise Cut
+
+    with pytest.raises(Cut):
+        quiet_train("ucolnet_v3_bins", BEYOND, toy, tmp_path / "cut", on_epoch=after_two)
+    cut, said = quiet_train("ucolnet_v3_bins", BEYOND, toy, tmp_path / "cut", resume=True)
+    assert "Going on after epoch 2" in said[0]
+    pd.testing.assert_frame_equal(untimed(whole.history), untimed(cut.history), check_exact=True)
+    one, two = load_file(whole.path / "last.safetensors"), load_file(cut.path / "last.safetensors")
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_mean_of_the_weights_is_what_is_saved(toy, tmp_path):
+    """By hand: mean = decay * mean + (1 - decay) * weights after every step, from the weights after the first."""
+    recipe = TINY.replace(epochs=2, ema=0.8)
+    seen = []
+
+    def remember(*arguments):
+        seen.append({k: v.detach().clone() for k, v in models[0].state_dict().items()})
+
+    models, plain = [], loop.build_model
+
+    def building(*arguments):
+        models.append(plain(*arguments))
+        return models[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "build_model", building)
+        run, _ = quiet_train("ucolnet_v3", recipe, toy, tmp_path / "run", on_step=remember)
+    mean = seen[0]
+    for weights in seen[1:]:
+        mean = {k: 0.8 * mean[k] + 0.2 * weights[k] if mean[k].is_floating_point() else weights[k] for k in mean}
+    saved = load_file(run.path / "last.safetensors")
+    for key, value in mean.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(saved[key], value, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(saved["color_output.weight"], seen[-1]["color_output.weight"])
+
+
 def test_resume_without_a_run_starts_anew_and_says_so(toy, tmp_path):
     run, said = quiet_train("ucolnet_v3", TINY.replace(epochs=1), toy, tmp_path / "run", resume=True)
     assert "starting anew" in said[0] and len(run.history) == 1

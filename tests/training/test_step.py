@@ -22,7 +22,7 @@ SCRIPT = Path(one_step.__file__)
 
 def plain_step(name: str) -> dict[str, torch.Tensor]:
     """The whole batch by the loss function itself and torch's own backward."""
-    model, loss_function = one_step.tiny(name), create_loss(name, "balanced", 1.0)
+    model, loss_function = one_step.tiny(name), one_step.loss_of(name)
     data = to_batch(*one_step.batch())
     losses = loss_function(model(data.lightness), data.ab, data.semantic_map)
     losses.loss.backward()
@@ -38,13 +38,13 @@ def assert_equal(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
         torch.testing.assert_close(found[key], value, rtol=1e-4, atol=2e-6 * float(largest) + 1e-7, msg=key)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, "ucolnet_v3_bins"])
 @pytest.mark.parametrize("parts", [1, 2, 4, 6])
 def test_parts_add_up_to_the_whole_batch(name, parts):
     assert_equal(one_step.step(name, parts), plain_step(name))
 
 
-@pytest.mark.parametrize(("name", "parts"), [("ucolnet_v3", 1), ("iizuka", 2)])
+@pytest.mark.parametrize(("name", "parts"), [("ucolnet_v3", 1), ("iizuka", 2), ("ucolnet_v3_bins", 1)])
 def test_two_processes_add_up_to_the_whole_batch(name, parts, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [str(SCRIPT), name, str(tmp_path / "found"), "--parts", str(parts)]

@@ -200,3 +200,25 @@ def to_batch(rgb: torch.Tensor, semantic_map: torch.Tensor, device: torch.device
     rgb, semantic_map = (part.to(device, non_blocking=True) for part in (rgb, semantic_map))
     lab = rgb_to_lab(rgb.permute(0, 3, 1, 2).float() / 255)
     return Batch(lab[:, :1], lab[:, 1:], semantic_map.long())
+
+
+def vary_exposure(
+    pictures_and_maps: tuple[torch.Tensor, torch.Tensor],
+    strength: float,
+    key: tuple[int, ...],
+    device: torch.device | str | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make each picture of a batch brighter or darker, as another exposure would: v ** g, v the value in 0-1.
+
+    Args:
+        pictures_and_maps: uint8 (N, H, W, 3) and (N, H, W).
+        strength: log g is drawn evenly from -strength..strength.
+        key: the same key draws the same numbers.
+    Returns:
+        the same shapes, on `device`; black and white stay what they are.
+    """
+    rgb, semantic_map = (part.to(device, non_blocking=True) for part in pictures_and_maps)
+    powers = np.exp(np.random.default_rng(key).uniform(-strength, strength, len(rgb)))
+    tables = (255 * (np.arange(256) / 255) ** powers[:, None]).round().astype(np.uint8)
+    picture = torch.arange(len(rgb), device=rgb.device)[:, None, None, None]
+    return torch.from_numpy(tables).to(rgb.device)[picture, rgb.int()], semantic_map

@@ -17,8 +17,10 @@ from ucolnet_lib.models.iizuka import Iizuka
 from ucolnet_lib.models.ucolnet_v1 import UColNetV1
 from ucolnet_lib.models.ucolnet_v2 import UColNetV2
 from ucolnet_lib.models.ucolnet_v3 import UColNetV3
+from ucolnet_lib.models.ucolnet_v3_half import UColNetV3Half
 
 __all__ = [
+    "BEYOND_THE_PAPER",
     "MODELS",
     "ColorizationModel",
     "Output",
@@ -39,15 +41,23 @@ MODELS: dict[str, Callable[..., ColorizationModel]] = {
     "ucolnet_v3_no_segmentation": partial(UColNetV3, segmentation=False),
 }
 
+BEYOND_THE_PAPER: dict[str, Callable[..., ColorizationModel]] = {
+    "ucolnet_v3_half": UColNetV3Half,
+    "ucolnet_v3_half_no_segmentation": partial(UColNetV3Half, segmentation=False),
+    "ucolnet_v3_bins": partial(UColNetV3Half, bins=True),
+    "ucolnet_v3_bins_no_segmentation": partial(UColNetV3Half, bins=True, segmentation=False),
+}
+
 
 def create_model(name: str, width: float = 1.0, **kwargs) -> ColorizationModel:
-    """Build the model `name` of `MODELS` with random weights, in training mode.
+    """Build the model `name` of `MODELS` or `BEYOND_THE_PAPER` with random weights, in training mode.
 
     width multiplies all channel widths (1.0 is the full model); kwargs go to the class of the model.
     """
-    if name not in MODELS:
-        raise UcolnetError(f"There is no model {name!r}: take one of {', '.join(MODELS)}.")
-    return MODELS[name](width=width, **kwargs)
+    known = MODELS | BEYOND_THE_PAPER
+    if name not in known:
+        raise UcolnetError(f"There is no model {name!r}: take one of {', '.join(known)}.")
+    return known[name](width=width, **kwargs)
 
 
 def load_model(path: str | Path) -> ColorizationModel:

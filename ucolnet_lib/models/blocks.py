@@ -61,14 +61,15 @@ class Encoder(nn.Module):
     """The descending half of a U-Net: a double convolution at each level, 2 x 2 max pooling between levels.
 
     `channels` lists the levels from the top (full size) to the bottleneck: 64, 128, 256, 512, 1024 is the classic.
+    `inputs`: channels of the image, 1 for lightness.
     """
 
-    def __init__(self, channels: list[int]) -> None:
+    def __init__(self, channels: list[int], inputs: int = 1) -> None:
         super().__init__()
-        self.levels = nn.ModuleList(double_conv(above, here) for above, here in pairwise([1, *channels]))
+        self.levels = nn.ModuleList(double_conv(above, here) for above, here in pairwise([inputs, *channels]))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Image (N, 1, H, W) -> bottleneck (N, C, H/16, W/16) and the maps for the skip connections, top first."""
+        """Image (N, inputs, H, W) -> bottleneck (N, C, H/16, W/16) and the maps for the skip connections, top first."""
         skips = []
         for level in self.levels[:-1]:
             x = level(x)

@@ -14,14 +14,15 @@ from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from ucolnet_lib.common import UcolnetError, seed_everything, write_beside
-from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices
+from ucolnet_lib.data.batches import PhotographCrops, create_loader, split_indices, vary_exposure
 from ucolnet_lib.data.on_device import OnDevice, check_memory
 from ucolnet_lib.data.prepared import open_split
 from ucolnet_lib.losses import LossTerms, create_loss
-from ucolnet_lib.models import create_model
+from ucolnet_lib.models import BEYOND_THE_PAPER, create_model
 from ucolnet_lib.recipes import Recipe
 from ucolnet_lib.training.filmstrip import draw_samples
 from ucolnet_lib.training.machine import mixed_precision, other_processes, peak_memory, share_of_batch
@@ -97,17 +98,25 @@ def train(
     train_loader, validation_loader = load(training), load(validation)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    average = _create_average(model, recipe, accelerator.device)
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         # The statistics of the whole batch. On CPUs torch has no such layer: there each process has its own.
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if recipe.compile:
         model.compile()
     optimizer = _create_optimizer(model, recipe)
-    loss_function = create_loss(model_name, recipe.alpha, recipe.alpha_value).to(accelerator.device)
+    loss_function = create_loss(
+        model_name, recipe.alpha, recipe.alpha_value, recipe.color_loss, recipe.rebalance
+    ).to(accelerator.device)
     model, optimizer = accelerator.prepare(model, optimizer)
+    plain = accelerator.unwrap_model(model)
+    # What is validated and saved: the running mean of the weights, where the recipe keeps one.
+    kept = average.module if average else model
     accelerator.register_for_checkpointing(loss_function)
+    if average:
+        accelerator.register_for_checkpointing(average)
     if accelerator.is_main_process:
-        run.write_config(accelerator.unwrap_model(model).config)
+        run.write_config(plain.config)
 
     rows: list[dict] = []
     if done:
@@ -140,6 +149,9 @@ def train(
                 rate = learning_rate(recipe, (epoch - 1) * steps_per_epoch + step, steps_per_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
+                if recipe.exposure:
+                    key = (recipe.seed, epoch, step, accelerator.process_index)
+                    batch = vary_exposure(batch, recipe.exposure, key, accelerator.device)
                 optimizer.zero_grad(set_to_none=True)
                 losses, needed = backward_within_memory(model, loss_function, batch, parts, accelerator)
                 if needed > parts:
@@ -147,6 +159,8 @@ def train(
                     say(f"The memory of {accelerator.device} is small: each batch is done in {parts} parts.")
                 norms.append(_gradient_norm(model, optimizer, accelerator))
                 optimizer.step()
+                if average:
+                    average.update_parameters(plain)
                 terms.append(torch.stack(losses).detach())
                 images += len(batch[0]) * accelerator.num_processes
                 bar.update()
@@ -157,7 +171,7 @@ def train(
             terms, norms = torch.stack(terms).cpu(), torch.stack(norms).cpu()
             seconds = time.perf_counter() - started
 
-            validation_terms = validate(model, loss_function, validation_loader, accelerator)
+            validation_terms = validate(kept, loss_function, validation_loader, accelerator)
             _check_finite(torch.cat([terms, validation_terms[None]]), epoch, run)
             rows.append(
                 _history_row(epoch, terms, validation_terms, steps_per_epoch)
@@ -167,9 +181,9 @@ def train(
             )
             bar.set_postfix(validation_color=f"{rows[-1]['validation_color']:.4f}")
             if accelerator.is_main_process:
-                plain = accelerator.unwrap_model(model)
-                draw_samples(run.path / "samples", plain, validation, epoch, accelerator.device)
-                _save(run, accelerator, model, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
+                kept_plain = accelerator.unwrap_model(kept)
+                draw_samples(run.path / "samples", kept_plain, validation, epoch, accelerator.device)
+                _save(run, accelerator, kept_plain, epoch, terms, rows, is_best=_best_epoch(rows) == epoch)
                 if on_epoch:
                     on_epoch(run)
             accelerator.wait_for_everyone()
@@ -182,7 +196,16 @@ def build_model(name: str, recipe: Recipe) -> nn.Module:
     """The model with the recipe's seed and widths."""
     seed_everything(recipe.seed)
     extra = {"global_size": recipe.global_size} if name.startswith("iizuka") else {}
+    if name in BEYOND_THE_PAPER:
+        extra = {"dropout": recipe.dropout}
     return create_model(name, width=recipe.width, **extra)
+
+
+def _create_average(model: nn.Module, recipe: Recipe, device: torch.device) -> AveragedModel | None:
+    """The running mean of the weights and of the statistics of batch norm, if the recipe asks for one."""
+    if not recipe.ema:
+        return None
+    return AveragedModel(model, device, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -287,10 +310,9 @@ def _save(
     run: Run, accelerator: Accelerator, model, epoch: int, terms: torch.Tensor, rows: list[dict], is_best: bool
 ) -> None:
     """Weights and tables first, the state last: whatever a kill interrupts is done again from the state before."""
-    plain = accelerator.unwrap_model(model)
     if is_best:
-        plain.save_weights(run.path / "model.safetensors")
-    plain.save_weights(run.path / "last.safetensors")
+        model.save_weights(run.path / "model.safetensors")
+    model.save_weights(run.path / "last.safetensors")
     run.append_steps(
         [
             dict(epoch=epoch, step=i, **dict(zip(LossTerms._fields, t, strict=True)))
