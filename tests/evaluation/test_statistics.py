@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.evaluation.statistics import Interval, rmse_difference, seed_interval
+from ucolnet_lib.evaluation.bootstrap import Resamples
+from ucolnet_lib.evaluation.statistics import Interval, interval_over_seeds, rmse_difference, seed_interval
 
 
 def test_the_interval_over_seeds_is_scipys():
@@ -13,6 +14,32 @@ def test_the_interval_over_seeds_is_scipys():
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     ours = seed_interval(values)
     assert (ours.estimate, ours.low, ours.high) == pytest.approx((values.mean(), theirs.low, theirs.high))
+
+
+def test_seeds_and_resamples_are_both_counted():
+    random = np.random.default_rng(0)
+    resamples = Resamples(200)
+    images = random.normal(5, 1, 200)
+    same = np.stack([resamples.mean(images)] * 3)
+    # Seeds that agree: the normal interval of the mean over images.
+    found = interval_over_seeds(same)
+    margin = stats.t.ppf(0.975, 199) * images.std(ddof=1) / np.sqrt(200)
+    assert found.estimate == pytest.approx(images.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(margin, rel=0.06)
+    # Images that agree: Student's interval over the seeds.
+    levels = np.array([1.0, 2, 4])
+    constant = interval_over_seeds(np.repeat(levels[:, None], 2001, axis=1))
+    theirs = seed_interval(levels)
+    assert (constant.low, constant.high) == pytest.approx((theirs.low, theirs.high))
+    both = interval_over_seeds(same + levels[:, None])
+    assert both.estimate == pytest.approx(images.mean() + levels.mean()) and both.high - both.low > 2 * margin
+
+
+def test_where_a_resample_is_undefined_or_one_seed_is_there_nothing_can_be_said():
+    values = np.ones((2, 2001)) + np.arange(2)[:, None]
+    values[0, 7] = np.nan
+    for found in (interval_over_seeds(values), interval_over_seeds(np.random.default_rng(0).random((1, 2001)))):
+        assert (found.low, found.high) == (-np.inf, np.inf)
 
 
 def test_signs():

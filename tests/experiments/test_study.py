@@ -175,6 +175,18 @@ def test_colours_alone_of_the_best_and_the_last_epoch(first, tmp_path):
     assert study(tmp_path / "out", [worse], recognise=False, last=True)[1] == []
 
 
+def test_a_study_that_measures_its_models_itself(first, tmp_path, monkeypatch):
+    data, said = first[0] / "work" / "data", []
+    monkeypatch.setattr(module, "train_toy_detector", None)  # none is wanted
+    arguments = {"data": data, "measure": False, "jobs": 1, "progress": False, "say": said.append}
+    (content,) = run_study(tmp_path, RUNS[:1], PROFILE, **arguments)
+    assert content["rows"] == [] and content["overfitting"]["best_epoch"] == 1 and "v3-0: 1 epochs." in said[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["history", "rows", "work"]
+    shutil.rmtree(tmp_path / "work")
+    monkeypatch.setattr(module, "train", None)
+    assert run_study(tmp_path, RUNS[:1], PROFILE, **arguments) == [content]
+
+
 def test_inputs_are_checked_before_work_starts(first, tmp_path):
     with pytest.raises(UcolnetError, match="does not exist"):
         study(tmp_path / "out", data=tmp_path / "nothing")

@@ -47,6 +47,20 @@ def seed_interval(differences: np.ndarray) -> Interval:
     return _student([(_variance_of_mean(values), len(values) - 1)], values.mean())
 
 
+def interval_over_seeds(values: np.ndarray) -> Interval:
+    """The mean over the seeds of a number, with chance by seeds and by images; the images' is the variance over the
+    resamples of a bootstrap (`bootstrap.Resamples`) in place of the jackknife's.
+
+    Args:
+        values: (S, 1 + R): for each seed the number itself, then that of each resample, the same resamples for all.
+            With one seed, and where a resample is not defined, the interval is infinite.
+    """
+    means = np.asarray(values, float).mean(axis=0)
+    images = float(np.var(means[1:], ddof=1))
+    by_images = (images, len(means) - 2) if np.isfinite(images) else (np.inf, 0)
+    return _student([(_variance_of_mean(values[:, 0]), len(values) - 1), by_images], means[0])
+
+
 def rmse_difference(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> Interval:
     """RMSE of the first model minus RMSE of the second, pooled over all pixels, mean over the seeds.
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ucolnet_lib.common import write_beside
+from ucolnet_lib.data.prepared import DESCRIPTION, open_split
 
 
 class Steps:
@@ -69,8 +70,14 @@ def sha256(path: str | Path) -> str:
 
 def data_manifest(folder: str | Path) -> dict[str, Any]:
     """What a COCO folder holds: for each split the number of photographs, and one checksum over their names and
-    sizes and the annotation file. Photographs are not read through: that would take minutes on all of COCO."""
+    sizes and the annotation file. Photographs are not read through: that would take minutes on all of COCO.
+
+    Of a prepared set the checksum is that of its index, where each photograph has its own."""
     folder, manifest = Path(folder), {}
+    if (folder / DESCRIPTION).is_file():
+        for index in sorted(folder.glob("*.index")):
+            manifest[index.stem] = {"photographs": len(open_split(folder, index.stem)), "sha256": sha256(index)}
+        return manifest
     for split in ("train2017", "val2017"):
         photos = sorted(p for p in (folder / split).glob("*") if p.is_file())
         digest = hashlib.sha256()

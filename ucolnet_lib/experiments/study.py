@@ -15,23 +15,24 @@ in a fresh clone, and a machine may go away between runs; within a run, the epoc
 
 from __future__ import annotations
 
-import copy
 import json
 import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import torch
 
 from ucolnet_lib.common import UcolnetError, write_beside
 from ucolnet_lib.data.coco import CocoSplit
+from ucolnet_lib.data.prepared import open_split
 from ucolnet_lib.data.toy import draw_toy_world, toy_fingerprint
 from ucolnet_lib.evaluation.detectors import Detector, open_detector
 from ucolnet_lib.evaluation.evaluate import Evaluation, evaluate_controls, evaluate_model
@@ -39,8 +40,11 @@ from ucolnet_lib.evaluation.toy_detector import train_toy_detector
 from ucolnet_lib.experiments.steps import Steps, data_manifest
 from ucolnet_lib.metrics import overfitting
 from ucolnet_lib.models import count_parameters, load_model
-from ucolnet_lib.recipes import PROFILES, Profile, Recipe
+from ucolnet_lib.recipes import PROFILES, Profile, Recipe, RunDescription
 from ucolnet_lib.training import Run, train
+from ucolnet_lib.training.export import write_half
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class _Place:
     inputs: dict
     keep: frozenset[str]
     last: bool = False
+    measure: bool = True
 
     def referee(self) -> Detector | None:
         """The detector, opened; None where nothing is to be recognised."""
@@ -81,7 +86,8 @@ class _Place:
             found = json.loads(self.rows(key).read_text(encoding="utf-8"))["inputs"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        return found == json.loads(json.dumps(inputs)) and (self.out / "classes" / f"{key}.csv").is_file()
+        whole = not self.measure or (self.out / "classes" / f"{key}.csv").is_file()
+        return found == json.loads(json.dumps(inputs)) and whole
 
 
 def check_choices(profile: str, seeds: int) -> None:
@@ -101,6 +107,7 @@ def run_study(
     keep: Collection[str] = (),
     recognise: bool = True,
     last: bool = False,
+    measure: bool = True,
     jobs: int | None = None,
     progress: bool = True,
     say: Callable[[str], None] = print,
@@ -111,26 +118,28 @@ def run_study(
         out: the study's folder.
         runs: the trainings, in the order in which they are done.
         profile: the size of the toy world and its detector, where no other are given.
-        data: a COCO folder; None draws the toy world.
+        data: a COCO folder, or a prepared set where nothing is measured; None draws the toy world.
         detector: YOLO weights; None trains a small detector on the toy world, and recognises nothing in other data.
         keep: names of runs whose weights of seed 0 are kept in `models/`.
         recognise: False for a study of colours alone: no detector is trained or asked.
         last: measure the weights of the last epoch too, as NAME_last, beside those of the best.
+        measure: False for a study that measures its models itself: there are no controls and no `classes/`, and the
+            `rows` of a run are empty.
         jobs: trainings side by side; None is one for each core, or one where there is a GPU. Side by side, each
             computes on its share of the cores.
         progress: show bars, where one training runs at a time.
         say: receives a sentence a run.
     Returns:
-        the contents of the files in `rows/`: the controls first, then the runs in their order.
+        the contents of the files in `rows/`: the controls first, where something is measured, then the runs in order.
     Raises:
         UcolnetError: an input is missing or broken, or a run failed; what was finished before is kept.
     """
     out = Path(out)
     if data is not None:
-        for split in ("train2017", "val2017"):
-            CocoSplit(data, split)
+        for split in ("train2017", "val2017") if measure else ("train2017",):
+            (CocoSplit if measure else open_split)(data, split)
     referee = None if detector is None else open_detector(detector)
-    own_detector = recognise and data is None and detector is None
+    own_detector = recognise and measure and data is None and detector is None
     world = {"scenes": profile.scenes, "size": profile.scene_size, "seed": 0}
     place = _Place(
         out,
@@ -142,15 +151,17 @@ def run_study(
         },
         keep=frozenset(keep),
         last=last,
+        measure=measure,
     )
     missing = [run for run in runs if not place.has(run.key, _inputs(run, place))]
-    controls = place.has("controls", place.inputs)
+    controls = not measure or place.has("controls", place.inputs)
     say(f"{len(runs)} runs: {len(runs) - len(missing)} are done, {len(missing)} are to do, into {out}.")
     if missing or not controls:
         _prepare(place, world, profile, data is None, own_detector, controls, progress, say)
         jobs = jobs or (1 if torch.cuda.is_available() else os.cpu_count() or 1)
         _do_all(missing, place, jobs, progress, say)
-    return [json.loads(place.rows(key).read_text(encoding="utf-8")) for key in ("controls", *(run.key for run in runs))]
+    keys = (["controls"] if measure else []) + [run.key for run in runs]
+    return [json.loads(place.rows(key).read_text(encoding="utf-8")) for key in keys]
 
 
 def _inputs(run: StudyRun, place: _Place) -> dict:
@@ -185,25 +196,36 @@ def _do_all(runs: list[StudyRun], place: _Place, jobs: int, progress: bool, say:
 
     def report(done: int, run: StudyRun) -> None:
         content = json.loads(place.rows(run.key).read_text(encoding="utf-8"))
-        rmse, minutes = content["rows"][0]["rmse"]["ab_pooled"], (time.perf_counter() - started) / 60
-        say(f"{run.key}: ab RMSE {rmse:.2f} after {content['epochs']} epochs. {done} of {len(runs)} done "
-            f"in {minutes:.0f} minutes.")  # fmt: skip
+        minutes = (time.perf_counter() - started) / 60
+        measured = f"ab RMSE {content['rows'][0]['rmse']['ab_pooled']:.2f} after " if content["rows"] else ""
+        say(f"{run.key}: {measured}{content['epochs']} epochs. {done} of {len(runs)} done in {minutes:.0f} minutes.")
 
     if jobs == 1:
-        for done, run in enumerate(runs, 1):
-            _do(run, place, progress)
-            report(done, run)
-        return
+        finished = (_do(run, place, progress) or run for run in runs)
+    else:
+        finished = in_processes(_do, runs, jobs, place, False)
+    for done, run in enumerate(finished, 1):
+        report(done, run)
+
+
+def in_processes(do: Callable[..., None], items: Sequence[T], jobs: int, *arguments) -> Iterator[T]:
+    """Call `do(item, *arguments)` for each item, `jobs` at a time, each in a process with its share of the cores.
+
+    Returns:
+        the items, as they are finished.
+    Raises:
+        UcolnetError: a process was killed; or what `do` raises. What is finished then is kept, the rest is not begun.
+    """
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # "spawn" works on every system, and a forked torch may hang.
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
     )
     try:
-        futures = {pool.submit(_do, run, place, progress=False): run for run in runs}
-        for done, future in enumerate(as_completed(futures), 1):
+        futures = {pool.submit(do, item, *arguments): item for item in items}
+        for future in as_completed(futures):
             future.result()
-            report(done, futures[future])
+            yield futures[future]
     except BrokenProcessPool as error:
         raise UcolnetError(
             "A training was killed, perhaps for want of memory. What is finished is kept: call again with --jobs 1."
@@ -224,8 +246,8 @@ def _do(run: StudyRun, place: _Place, progress: bool) -> None:
         unfinished=folder.path,
     )
     model, history = load_model(folder.path), folder.history
-    measured = {run.name: model}
-    if place.last:
+    measured = {run.name: model} if place.measure else {}
+    if place.last and place.measure:
         measured[f"{run.name}_last"] = load_model(folder.path / "last.safetensors")
     evaluations = [
         evaluate_model(
@@ -234,7 +256,7 @@ def _do(run: StudyRun, place: _Place, progress: bool) -> None:
         for name, weights in measured.items()
     ]
     if run.name in place.keep and run.recipe.seed == 0:
-        _keep_weights(model, run, place)
+        write_half(model, RunDescription(run.model, run.recipe, place.data.name), place.out / "models" / run.name)
     with write_beside(place.out / "history" / f"{run.key}.csv") as file:
         history.to_csv(file, index=False, float_format="%.6g")
     content = {
@@ -247,25 +269,13 @@ def _do(run: StudyRun, place: _Place, progress: bool) -> None:
     _write(place, run.key, evaluations, content)
 
 
-def _keep_weights(model: torch.nn.Module, run: StudyRun, place: _Place) -> None:
-    """The weights in half precision, as a folder for `load_model` and `Colorizer.load`."""
-    with write_beside(place.out / "models" / run.name) as folder:
-        kept = Run(folder)
-        kept.describe(run.model, run.recipe, place.data.name)
-        kept.write_config(model.config)
-        half = copy.deepcopy(model)
-        # Not the statistics of batch norm: a variance may be larger than the 65,504 that half precision can hold.
-        for parameter in half.parameters():
-            parameter.data = parameter.data.half()
-        half.save_weights(folder / "model.safetensors")
-
-
 def _write(place: _Place, key: str, evaluations: list[Evaluation], content: dict) -> None:
-    # The colours of both ways of a model are the same but for the resizing: one is enough for comparisons.
-    classes = pd.concat([evaluation.per_class for evaluation in evaluations])
-    classes = classes[~classes["variant"].str.endswith("_full_lightness")]
-    with write_beside(place.out / "classes" / f"{key}.csv") as file:
-        classes.to_csv(file, index=False, float_format="%.1f")
+    if place.measure:
+        # The colours of both ways of a model are the same but for the resizing: one is enough for comparisons.
+        classes = pd.concat([evaluation.per_class for evaluation in evaluations])
+        classes = classes[~classes["variant"].str.endswith("_full_lightness")]
+        with write_beside(place.out / "classes" / f"{key}.csv") as file:
+            classes.to_csv(file, index=False, float_format="%.1f")
     with write_beside(place.rows(key)) as file:
         content = content | {"rows": [row for evaluation in evaluations for row in evaluation.rows]}
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ COLORS = {
     "ucolnet_v2": "#ccbb44",
     "ucolnet_v3": "#228833",
     "ucolnet_v3_no_segmentation": "#aa3377",
+    "ucolnet_v3_l2": "#44aa99",
 }
 """One colour a model in every figure (Tol's bright scheme, told apart by colour-blind readers too)."""
 
@@ -36,6 +37,7 @@ LABELS = {
     "ucolnet_v2": "UColNet v2",
     "ucolnet_v3": "UColNet v3",
     "ucolnet_v3_no_segmentation": "v3, no segmentation",
+    "ucolnet_v3_l2": "v3, weight decay",
 }
 """How a row or model is called where people read."""
 
