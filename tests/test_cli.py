@@ -170,6 +170,12 @@ def test_study_paper_numbers_with_a_missing_detector(toy, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_study_coco_sample_with_a_missing_detector(toy, tmp_path):
+    done = ucolnet("study", "coco-sample", "--data", toy, "--detector", "no.pt", "--out", "out", cwd=tmp_path)
+    assert_one_sentence(done, "no.pt", "does not exist")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_study_overfitting_compares_strengths_itself(tmp_path):
     done = ucolnet("study", "overfitting", "--seeds", "1", "--set", "weight_decay=1", "--out", "out", cwd=tmp_path)
     assert_one_sentence(done, "weight_decay", "Leave out")
@@ -184,6 +190,21 @@ def test_one_broken_picture_does_not_stop_the_rest(model_folder, tmp_path):
     done = ucolnet("colorize", photos, "--out", tmp_path / "out", "--model", model_folder)
     assert done.returncode == 2 and "broken.jpg" in done.stderr and "1 coloured" in done.stdout
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.jpg"]
+
+
+def test_without_a_model_the_one_that_ships_colours(tmp_path):
+    Image.fromarray(np.tile(np.arange(30, 230, 5, dtype=np.uint8), (30, 1))).save(tmp_path / "gray.png")
+    for vividness in (0, 1):
+        out = tmp_path / str(vividness)
+        done = ucolnet("colorize", tmp_path / "gray.png", "--out", out, "--vividness", vividness)
+        assert done.returncode == 0, done.stderr
+        coloured = np.asarray(Image.open(out / "gray.png")).astype(int)
+        assert (np.ptp(coloured, axis=2).max() > 0) == (vividness > 0)
+
+
+def test_vividness_out_of_its_range(tmp_path):
+    done = ucolnet("colorize", tmp_path, "--out", tmp_path / "out", "--vividness", 4)
+    assert_one_sentence(done, "The vividness is 4.0", "0 to 3")
 
 
 def test_resume_of_a_finished_run_ends_with_zero(toy, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from skimage.color import lab2rgb, rgb2lab
 
 from ucolnet_lib import color
-from ucolnet_lib.color import gray_picture, lab_to_rgb, lab_to_rgb8, rgb8_to_lab, rgb_to_lab
+from ucolnet_lib.color import gray_picture, lab_to_rgb, lab_to_rgb8, rgb8_to_lab, rgb8_to_lightness, rgb_to_lab
 
 TOLERANCE = 0.01
 """CIELAB units. Most of it is scikit-image's white, whose a and b are not quite 0."""
@@ -230,6 +230,15 @@ def test_every_8_bit_colour_comes_back_exactly():
     for red in range(256):
         colours = np.dstack([np.full_like(green, red), green, blue])
         np.testing.assert_array_equal(lab_to_rgb8(rgb8_to_lab(colours)), colours)
+
+
+def test_lightness_alone_is_that_of_lab():
+    rgb = np.random.default_rng(0).integers(0, 256, (60, 70, 3), dtype=np.uint8)
+    rgb[:20] //= 16  # dark, where the curve is a line
+    for picture in (rgb, rgb[::-1, ::2], np.zeros((1, 1, 3), np.uint8), np.zeros((0, 5, 3), np.uint8)):
+        lightness = rgb8_to_lightness(picture)
+        assert lightness.dtype == np.float32 and lightness.shape == picture.shape[:2]
+        np.testing.assert_allclose(lightness, rgb8_to_lab(picture)[..., 0], atol=1e-3)
 
 
 def test_8_bit_pictures_are_the_rounded_ones_of_lab_to_rgb():

@@ -1,18 +1,22 @@
 """Photographs of any mode and size in, photographs of the same size and lightness out; files and folders."""
 
+import hashlib
 import io
 import json
 import os
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from skimage.color import rgb2lab
 from torch import nn
 
 from ucolnet_lib import colorizer as module
+from ucolnet_lib.color import lab_to_rgb8
 from ucolnet_lib.colorizer import Colorizer, colorize_files, with_chroma
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.models import Output, create_model
@@ -244,6 +248,91 @@ def test_only_chroma_is_upsampled():
     np.testing.assert_allclose(lab[..., 2], np.broadcast_to(-30 * share, (64, 64)), atol=1.5)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (33, 50), (3, 2), (1, 7)])
+def test_chroma_without_a_guide_is_upsampled_bilinearly(shape):
+    random = np.random.default_rng(0)
+    ab = random.uniform(-8, 8, (7, 5, 2)).astype(np.float32)
+    lightness = random.uniform(40, 60, shape).astype(np.float32)
+    planes = torch.from_numpy(ab).permute(2, 0, 1)[None]
+    large = torch.nn.functional.interpolate(planes, size=shape, mode="bilinear")[0].permute(1, 2, 0).numpy()
+    found = with_chroma(lightness, ab)
+    expected = lab_to_rgb8(np.dstack((lightness, large)))
+    assert np.abs(found.astype(int) - expected).max() <= 1 and (found != expected).mean() < 0.02
+    # Where the guide says nothing, the same.
+    assert np.abs(with_chroma(lightness, ab, np.full((7, 5), 50, np.float32)).astype(int) - expected).max() <= 1
+
+
+def two_halves(side=64):
+    """Dark red beside bright blue, the border a diagonal: L (side, side), ab (side, side, 2)."""
+    left = np.tri(side, dtype=bool)
+    lightness = np.where(left, 35, 65).astype(np.float32)
+    return lightness, np.where(left[..., None], (30.0, 15.0), (-5.0, -30.0)).astype(np.float32)
+
+
+def shrunk(plane, size):
+    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def test_with_a_guide_chroma_follows_the_edges_of_the_lightness():
+    lightness, ab = two_halves()
+    small = np.dstack([shrunk(ab[..., 0], 8), shrunk(ab[..., 1], 8)])
+    errors = [
+        np.sqrt(((rgb2lab(with_chroma(lightness, small, guide))[..., 1:] - ab) ** 2).mean())
+        for guide in (None, shrunk(lightness, 8))
+    ]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_the_slopes_are_those_of_ridge_regression():
+    random = np.random.default_rng(0)
+    guide = random.uniform(0, 100, (6, 5)).astype(np.float32)
+    ab = random.uniform(-50, 50, (2, 6, 5)).astype(np.float32)
+
+    def window(plane, y, x):
+        return plane[..., max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+
+    single = np.zeros((2, 6, 5))
+    for y, x in np.ndindex(6, 5):
+        lightness = window(guide, y, x).ravel()
+        lightness = lightness - lightness.mean()
+        for channel in range(2):
+            values = window(ab[channel], y, x).ravel()
+            penalty = module._RIDGE * len(values)
+            single[channel, y, x] = lightness @ (values - values.mean()) / (lightness @ lightness + penalty)
+    expected = [[[window(plane, y, x).mean() for x in range(5)] for y in range(6)] for plane in single]
+    np.testing.assert_allclose(module._slopes(ab, guide), expected, atol=1e-4)
+
+
+def test_a_picture_at_the_networks_size_gets_its_chroma_as_it_is():
+    lightness, ab = two_halves()
+    assert np.array_equal(with_chroma(lightness, ab, lightness), with_chroma(lightness, ab))
+
+
+# Vividness.
+
+
+def test_vividness_multiplies_the_chroma():
+    lightness = np.full((16, 16), 128, np.uint8)
+    once, half, gray = (np.asarray(Colorizer(Reddener(), 16, vividness=v)(lightness)) for v in (1, 0.5, 0))
+    np.testing.assert_allclose(rgb2lab(once)[..., 1:], np.broadcast_to((30, 20), (16, 16, 2)), atol=1)
+    np.testing.assert_allclose(rgb2lab(half)[..., 1:], np.broadcast_to((15, 10), (16, 16, 2)), atol=1)
+    assert (gray == 128).all()
+
+
+def test_vividness_keeps_the_lightness(painter):
+    painter.vividness = 3.0
+    picture = Image.fromarray(photo())
+    keeps_lightness(painter(picture), picture)
+
+
+@pytest.mark.parametrize("vividness", [-0.1, 3.1, float("nan"), float("inf")])
+def test_vividness_out_of_its_range(vividness, tmp_path):
+    with pytest.raises(UcolnetError, match=rf"The vividness is {vividness}\. It must lie in 0 to 3\."):
+        Colorizer(Reddener(), 16, vividness=vividness)
+    with pytest.raises(UcolnetError, match="vividness"):
+        Colorizer.load(run_folder(tmp_path), vividness=vividness)
+
+
 def test_a_and_b_stand_in_their_places():
     coloured = np.asarray(Colorizer(Reddener(), 32)(np.full((8, 8), 128, np.uint8)))
     np.testing.assert_allclose(rgb2lab(coloured)[..., 1:], np.broadcast_to((30, 20), (8, 8, 2)), atol=1)
@@ -422,6 +511,71 @@ def test_a_device_that_is_not_there(device):
         Colorizer(create_model("ucolnet_v3", width=1 / 16), 32, device)
 
 
+# The model that ships with the package.
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A tiny model in the place of the one that ships, in half precision as that is."""
+    folder = tmp_path / "demo"
+    run_folder(folder, size=24)
+    model = create_model("ucolnet_v3", width=1 / 16)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half()
+    model.save_weights(folder / "model.safetensors")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    (folder / "model.safetensors.sha256").write_text(f"{digest}  model.safetensors\n")
+    monkeypatch.setattr(module, "DEMO", folder)
+    return folder
+
+
+def test_the_default_model_is_read_from_half_precision(demo):
+    colorizer = Colorizer.default(vividness=0.5)
+    assert colorizer.size == 24 and colorizer.vividness == 0.5
+    assert {parameter.dtype for parameter in colorizer.model.parameters()} == {torch.float32}
+    picture = Image.fromarray(photo())
+    keeps_lightness(colorizer(picture), picture)
+    assert np.array_equal(np.asarray(colorizer(picture)), np.asarray(Colorizer.load(demo, vividness=0.5)(picture)))
+
+
+@pytest.mark.parametrize("harm", ["cut", "bit", "missing", "no checksum", "empty checksum", "no text", "no config"])
+def test_a_default_model_that_is_damaged(demo, harm):
+    weights, checksum = demo / "model.safetensors", demo / "model.safetensors.sha256"
+    data = bytearray(weights.read_bytes())
+    if harm == "cut":
+        weights.write_bytes(data[: len(data) // 2])
+    elif harm == "bit":
+        data[-1] ^= 1
+        weights.write_bytes(data)
+    elif harm in ("no text", "empty checksum"):
+        checksum.write_bytes(b"\xff\xfe\xff" if harm == "no text" else b"")
+    else:
+        {"missing": weights, "no checksum": checksum, "no config": demo / "config.json"}[harm].unlink()
+    with pytest.raises(UcolnetError, match=r"(Install the package again|name the folder of a model)") as raised:
+        Colorizer.default()
+    assert str(demo) in str(raised.value) or harm == "no text"
+
+
+def test_the_model_that_ships():
+    """Fails where the folder is missing: it belongs to the package."""
+    names = {"config.json", "recipe.json", "model.safetensors", "model.safetensors.sha256", "README.md"}
+    assert names <= {path.name for path in module.DEMO.iterdir()}
+    assert (module.DEMO / "model.safetensors").stat().st_size <= 16e6
+    colorizer = Colorizer.default()
+    rgb = skimage.data.astronaut()
+    coloured = colorizer(rgb)
+    keeps_lightness(coloured, Image.fromarray(rgb))
+    assert np.abs(rgb2lab(np.asarray(coloured))[..., 1:]).mean() > 2  # it has colours
+
+
+def test_the_wheel_holds_the_model_that_ships():
+    root = Path(module.__file__).parent
+    project = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["ucolnet_lib"]
+    shipped = {path for pattern in patterns for path in root.glob(pattern)}
+    assert {path for path in module.DEMO.iterdir() if path.is_file()} <= shipped
+
+
 # Files and folders.
 
 
@@ -576,22 +730,56 @@ def test_no_half_written_file_is_left_when_saving_fails(painter, tmp_path, monke
     if old:
         save(out / name)
     before = {p: p.read_bytes() for p in out.rglob("*")}
-    original = Image.Image.save
+    save_image, write_bytes = Image.Image.save, Path.write_bytes
 
-    def fail(self, path, **kwargs):
-        if fail.once:
-            fail.once = False
-            path.write_bytes(b"half")
+    def fail_once(path):
+        if fail_once.due:
+            fail_once.due = False
+            write_bytes(path, b"half")
             raise OSError(28, "No space left on device")
-        original(self, path, **kwargs)
 
-    fail.once = True
-    monkeypatch.setattr(Image.Image, "save", fail)
+    fail_once.due = True
+    monkeypatch.setattr(Image.Image, "save", lambda self, path, **kw: fail_once(path) or save_image(self, path, **kw))
+    monkeypatch.setattr(Path, "write_bytes", lambda self, data: fail_once(self) or write_bytes(self, data))
     report = colorize([photos], out, painter, overwrite=True)
     assert [source.name for source, _ in report.failed] == [name] and "No space left on device" in report.failed[0][1]
     assert report.written == [out / "z.png"]
     found = {p: p.read_bytes() for p in out.rglob("*") if p.name != "z.png"}
     assert found == before
+
+
+def test_every_kind_of_jpeg_is_read_as_pil_reads_it(tmp_path):
+    """Colour ones are read by another library, which must give the same pixels."""
+    rgb, exif = Image.fromarray(photo(75, 117)), Image.Exif()
+    exif[0x0112] = 6
+    kinds = {
+        "full": (rgb, {"subsampling": 0}), "half": (rgb, {"subsampling": 1}), "quarter": (rgb, {"subsampling": 2}),
+        "progressive": (rgb, {"progressive": True}), "gray": (rgb.convert("L"), {}), "cmyk": (rgb.convert("CMYK"), {}),
+        "rotated": (rgb, {"exif": exif}), "coarse": (rgb, {"quality": 10}),
+    }  # fmt: skip
+    for name, (image, settings) in kinds.items():
+        image.save(tmp_path / f"{name}.jpg", **settings)
+    (tmp_path / "tail.jpg").write_bytes((tmp_path / "half.jpg").read_bytes() + b"\0" * 100)
+    for path in tmp_path.iterdir():
+        upright = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        read = np.asarray(module._read(path) if path.stem != "gray" else module._read(path).convert("RGB"))
+        if path.stem != "cmyk":
+            assert np.array_equal(read, np.asarray(upright)), path.name
+    report = colorize([tmp_path], tmp_path / "out", Colorizer(Painter(0), 32))
+    assert len(report.written) == 9 and report.failed == []
+    for path in report.written:
+        with Image.open(path) as after, Image.open(tmp_path / path.name) as before:
+            upright = ImageOps.exif_transpose(before)
+            assert after.size == upright.size
+            assert np.abs(lightness_of(after) - lightness_of(upright)).max() < 2
+
+
+def test_a_picture_that_no_jpeg_can_hold(painter, tmp_path):
+    Image.new("RGB", (65_600, 1)).save(tmp_path / "wide.jpg", format="PNG")
+    save(tmp_path / "z.jpg")
+    report = colorize([tmp_path / "wide.jpg", tmp_path / "z.jpg"], tmp_path / "out", painter)
+    assert len(report.written) == 1 and tree(tmp_path / "out") == ["z.jpg"]
+    assert "cannot be a JPEG" in report.failed[0][1] and "Name the picture .png" in report.failed[0][1]
 
 
 def test_the_progress_bar(painter, tmp_path, capsys):

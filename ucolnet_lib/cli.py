@@ -116,10 +116,10 @@ def models(
     size: Annotated[int, typer.Option(help="Side of the picture in pixels, for the multiply-adds.")] = 224,
 ) -> None:
     """List the models with their parameters and multiply-adds."""
-    from ucolnet_lib.models import MODELS, count_multiply_adds, count_parameters, create_model
+    from ucolnet_lib.models import BEYOND_THE_PAPER, MODELS, count_multiply_adds, count_parameters, create_model
 
     typer.echo(f"{'model':<28}{'parameters':>14}{'multiply-adds':>16}   (width {width}, {size} x {size} px)")
-    for name in MODELS:
+    for name in MODELS | BEYOND_THE_PAPER:
         model = create_model(name, width=width).eval()
         typer.echo(f"{name:<28}{count_parameters(model):>14,}{count_multiply_adds(model, size) / 1e9:>14.2f} G")
 
@@ -129,7 +129,7 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
-    recipe: Annotated[str, typer.Option(help="paper, t4, a100, study, toy or smoke.")] = "toy",
+    recipe: Annotated[str, typer.Option(help="paper, t4, a100, demo, study, sample, toy or smoke.")] = "toy",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
     ] = None,
@@ -174,20 +174,46 @@ def parse_settings(settings: list[str] | None) -> dict[str, str]:
 def colorize(
     photos: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     out: Annotated[Path, typer.Option(help="Folder for the coloured pictures.")],
-    model: Annotated[Path, typer.Option(help="A run folder of `ucolnet train` or `ucolnet reproduce`.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run folder of `ucolnet train` or `ucolnet reproduce`; else the model that ships with ucolnet."
+        ),
+    ] = None,
+    vividness: Annotated[
+        float, typer.Option(help="Factor on the predicted colours, 0 (gray) to 3; 1 is what the model predicts.")
+    ] = 1.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Colour photographs; the lightness stays as it is, at full resolution."""
     from ucolnet_lib.colorizer import Colorizer, colorize_files
 
-    report = colorize_files(photos, out, Colorizer.load(model, device), overwrite)
+    colorizer = Colorizer.load(model, device, vividness) if model else Colorizer.default(device, vividness)
+    report = colorize_files(photos, out, colorizer, overwrite)
     typer.echo(f"{len(report.written)} coloured in {out}.")
     if report.skipped:
         typer.echo(f"{len(report.skipped)} were there already and stay as they are; --overwrite replaces them.")
     if report.failed:
         lines = "\n".join(f"  {why}" for _, why in report.failed)
         raise UcolnetError(f"{len(report.failed)} could not be coloured:\n{lines}")
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The run folder of an `ucolnet train`.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write.")],
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the annealed mean, above 0 and up to 1; for models that predict bins.")
+    ] = None,
+    gain: Annotated[float | None, typer.Option(help="A factor on the chroma; for models beyond the paper.")] = None,
+) -> None:
+    """Write the best model of a run as a small folder: half precision, with a checksum."""
+    from ucolnet_lib.training.export import export_run
+
+    folder = export_run(run, out, temperature, gain)
+    size = (folder / "model.safetensors").stat().st_size / 1e6
+    typer.echo(f"{folder}: {size:.1f} MB. Use it: ucolnet colorize PHOTO --model {folder} --out OUT")
 
 
 @app.command()
@@ -286,6 +312,58 @@ def study_overfitting(
     from ucolnet_lib.experiments.study_overfitting import study_overfitting as run_study
 
     run_study(out, data, seeds, profile, parse_settings(settings), jobs, say=typer.echo)
+
+
+@study_app.command("coco-sample")
+def study_coco_sample(
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The study's folder; else results/coco-sample for a COCO folder of this name, or runs/..."),
+    ] = None,
+    detector: Annotated[
+        list[str] | None, typer.Option(help="A referee, as `ucolnet evaluate` takes it. May be repeated.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A model trained elsewhere, for the same table: its folder. Repeatable.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 2,
+    profile: Annotated[str, typer.Option(help="smoke (minutes), toy (an hour) or full (the paper, on a GPU).")] = "toy",
+    jobs: Annotated[
+        int | None, typer.Option(help="Trainings side by side; default one for each core, with a GPU one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
+    ] = None,
+) -> None:
+    """The paper's models on a few real photographs: tested beside gray, with seeds and intervals."""
+    from ucolnet_lib.experiments.study_coco_sample import study_coco_sample as run_study
+
+    run_study(
+        data, out, detector or [], run or [], seeds, profile, parse_settings(settings), jobs, say=typer.echo
+    )  # fmt: skip
+
+
+@study_app.command("beyond")
+def study_beyond(
+    data: Annotated[Path, typer.Option(help="A prepared data set to train on, see `ucolnet data prepare`.")],
+    test: Annotated[Path, typer.Option(help="A COCO folder; models are tested on its val2017.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The study's folder; else results/beyond, for other profiles runs/beyond.")
+    ] = None,
+    detectors: Annotated[
+        list[str] | None, typer.Option("--detector", help="YOLO weights; name several for several columns.")
+    ] = None,
+    others: Annotated[
+        list[Path] | None, typer.Option("--run", help="A run folder or an exported model, for the same table.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="smoke, toy or full.")] = "toy",
+    jobs: Annotated[int | None, typer.Option(help="Trainings side by side; else one for each core.")] = None,
+) -> None:
+    """Beyond the paper: other colour losses, stronger augmentation, a mean of the weights, one at a time."""
+    from ucolnet_lib.experiments.study_beyond import study_beyond as run_study
+
+    run_study(data, test, out, detectors or (), others or (), profile, jobs, say=typer.echo)
 
 
 @study_app.command("paper-numbers")

@@ -13,7 +13,7 @@ from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.evaluation.evaluate import evaluate_model
 from ucolnet_lib.experiments.study import StudyRun, run_study
 from ucolnet_lib.models import load_model
-from ucolnet_lib.recipes import RECIPES, Profile
+from ucolnet_lib.recipes import RECIPES, Profile, RunDescription
 
 PROFILE = Profile(recipe="smoke", study_recipe="smoke", scenes=12, scene_size=64, detector_epochs=1)
 RECIPE = RECIPES["smoke"].replace(epochs=1, size=16, batch_size=4, precision="fp32")
@@ -80,8 +80,8 @@ def test_kept_weights_are_finite_whatever_batch_norm_has_seen(first, tmp_path):
     model = load_model(first[0] / "work" / "v3-0")
     statistics = next(buffer for name, buffer in model.named_buffers() if name.endswith("running_var"))
     statistics.fill_(3e6)
-    module._keep_weights(model, RUNS[0], module._Place(tmp_path, tmp_path, None, {}, frozenset()))
-    kept = load_model(tmp_path / "models" / "v3")
+    module.write_half(model, RunDescription(RUNS[0].model, RUNS[0].recipe, "toy"), tmp_path / "v3")
+    kept = load_model(tmp_path / "v3")
     for name, value in kept.named_buffers():
         assert torch.equal(value, model.get_buffer(name))
     assert all(parameter.isfinite().all() for parameter in kept.parameters())

@@ -20,7 +20,7 @@ class TestEach:
         assert output.ab.shape == (2, 2, *size) and output.ab.isfinite().all()
         assert (output.logits is None) == name.endswith("no_segmentation")
         assert output.logits is None or output.logits.shape == (2, 7, *size)
-        assert output.ab.abs().max() <= 132
+        assert output.ab.abs().max() <= 132, "the outermost bins"
 
     def test_gradients_reach_every_parameter(self, tiny, name):
         model = tiny(name)
@@ -87,6 +87,13 @@ def test_temperature_goes_from_the_mean_to_the_likeliest_colour(tiny):
 def test_a_temperature_out_of_range(temperature):
     with pytest.raises(UcolnetError, match="temperature"):
         create_model("ucolnet_v3_bins", width=1 / 16, temperature=temperature)
+
+
+@pytest.mark.parametrize("name", ["ucolnet_v3_half", "ucolnet_v3_bins"])
+def test_gain_makes_the_same_colours_more_vivid(tiny, name):
+    lightness = 100 * torch.rand(1, 1, 32, 32)
+    plain, vivid = tiny(name).eval(), tiny(name, gain=1.5).eval()
+    torch.testing.assert_close(vivid(lightness).ab, 1.5 * plain(lightness).ab)
 
 
 def test_bins_come_with_their_scores_and_the_centres_are_not_saved(tiny):

@@ -44,15 +44,16 @@ def test_no_path_of_the_machine_and_the_card_is_kept(tmp_path):
     run, out = finished(tmp_path / "run"), tmp_path / "small"
     export_run(run, out)
     (out / "README.md").write_text("a card")
-    export_run(run, out, temperature=0.6)
+    export_run(run, out, temperature=0.6, gain=1.25)
     assert (out / "README.md").read_text() == "a card"
     assert Run(out).description.data == "photographs"
-    assert Colorizer.load(out).model.temperature == 0.6
+    model = Colorizer.load(out).model
+    assert (model.temperature, model.gain) == (0.6, 1.25) and not model.training
 
 
 def test_what_cannot_be_exported(tmp_path):
     run = finished(tmp_path / "run", "ucolnet_v3")
-    with pytest.raises(UcolnetError, match="no temperature"):
+    with pytest.raises(UcolnetError, match="ucolnet_v3 has no temperature"):
         export_run(run, tmp_path / "small", temperature=0.5)
     with pytest.raises(UcolnetError, match="no exported model"):
         export_run(run, run)

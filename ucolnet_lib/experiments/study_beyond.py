@@ -69,8 +69,7 @@ VARIANTS: dict[str, Variant] = {
     "chroma_weighted": Variant(
         "mse in which vivid pixels weigh more", changes=_PLAIN | {"color_loss": "chroma_weighted"}
     ),
-    "bins_not_rebalanced": Variant("a distribution over bins of ab", _BINS, _PLAIN | {"rebalance": "0"}),
-    "bins": Variant("bins, rare colours weigh more", _BINS, _PLAIN),
+    "bins": Variant("a distribution over bins of ab, in which rare colours weigh more", _BINS, _PLAIN),
     "bins_augmented": Variant("bins, strong crops, exposure, mean of the weights", _BINS, _STRONG),
 }
 

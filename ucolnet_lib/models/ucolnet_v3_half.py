@@ -50,7 +50,8 @@ class UColNetV3Half(ColorizationModel):
     width: factor on all channel widths. num_classes: classes of the segmentation, background included.
     segmentation: False leaves the segmentation decoder out (logits are None). bins: predict a distribution over the
     colours of `ab_bins.bin_centres`. temperature: of the annealed mean, above 0 and up to 1; Zhang et al.
-    take 0.38. dropout: share of the bottleneck's channels that a training step leaves out, 0 to 0.9.
+    take 0.38. gain: factor on the chroma, chosen after training on photographs held out of it. dropout: share of the
+    bottleneck's channels that a training step leaves out, 0 to 0.9.
     """
 
     name = "ucolnet_v3_half"
@@ -63,13 +64,14 @@ class UColNetV3Half(ColorizationModel):
         segmentation: bool = True,
         bins: bool = False,
         temperature: float = 0.38,
+        gain: float = 1.0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if not 0 < temperature <= 1:
             raise UcolnetError(f"The temperature of the annealed mean lies above 0 and up to 1, not at {temperature}.")
         channels = [scale_channels(c, width) for c in (32, 64, 128, 256, 512)]
-        self.temperature = temperature
+        self.temperature, self.gain = temperature, gain
         self.encoder = Encoder(channels, inputs=4)
         self.dropout = nn.Dropout2d(dropout)
         self.color_decoder = Decoder(channels)
@@ -99,8 +101,8 @@ class UColNetV3Half(ColorizationModel):
         if self.segmentation:
             logits = whole(self.segmentation_output(self.segmentation_decoder(x, skips)).float())
         if self.bins:
-            return BinsOutput(whole(self.annealed_mean(color)), logits, color)
-        return Output(whole(AB_MAX * torch.tanh(color)), logits)
+            return BinsOutput(self.gain * whole(self.annealed_mean(color)), logits, color)
+        return Output(self.gain * whole(AB_MAX * torch.tanh(color)), logits)
 
     def annealed_mean(self, ab_logits: Tensor) -> Tensor:
         """Scores of the bins (N, BINS, h, w) -> ab (N, 2, h, w), CIELAB units (Zhang et al. 2016, section 2.3)."""

@@ -8,20 +8,22 @@ import shutil
 from pathlib import Path
 
 from ucolnet_lib.common import UcolnetError, write_beside
-from ucolnet_lib.models import ColorizationModel, load_model
+from ucolnet_lib.models import ColorizationModel, create_model, load_model
 from ucolnet_lib.recipes import RunDescription
 from ucolnet_lib.training.run import Run
 
 CARD = "README.md"
 """The model card; an export into the same folder leaves it as it is."""
 
-def export_run(run: str | Path, out: str | Path, temperature: float | None = None) -> Path:
+def export_run(
+    run: str | Path, out: str | Path, temperature: float | None = None, gain: float | None = None
+) -> Path:
     """Write the best model of a run as a folder for `load_model` and `Colorizer.load`.
 
     Args:
         run: a run folder.
         out: a new folder, or one of an earlier export, which is replaced.
-        temperature: of the annealed mean, for a model that predicts bins; None leaves what the model has.
+        temperature, gain: of a model beyond the paper, see `models.ucolnet_v3_half`; None leaves what the model has.
     Raises:
         UcolnetError: the run is missing or broken, `out` holds something else, or the model has no temperature.
     """
@@ -29,11 +31,14 @@ def export_run(run: str | Path, out: str | Path, temperature: float | None = Non
     if out.exists() and not (out / "model.safetensors.sha256").is_file():
         raise UcolnetError(f"{out} exists and is no exported model. Name another folder.")
     model = load_model(run)
-    if temperature is not None:
-        if not hasattr(model, "centres"):
-            raise UcolnetError(f"{model.name} predicts one colour, not bins: it has no temperature. Leave it out.")
-        model = type(model)(**{k: v for k, v in model.config.items() if k != "model"} | {"temperature": temperature})
-        model.load_state_dict(load_model(run).state_dict())
+    changes = {key: value for key, value in (("temperature", temperature), ("gain", gain)) if value is not None}
+    if changes:
+        config = model.config
+        if not changes.keys() <= config.keys():
+            raise UcolnetError(f"{model.name} has no {' and no '.join(changes)}. Leave that out.")
+        changed = create_model(config.pop("model"), **config | changes)
+        changed.load_state_dict(model.state_dict())
+        model = changed.eval()
     description = Run(run).description
     # Only the last part of the path: where the data lay on one machine says nothing on another.
     return write_half(model, description._replace(data=Path(description.data).name), out)
