@@ -4,7 +4,7 @@ import pytest
 
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.notebook import results
-from ucolnet_lib.notebook.results import study, study_categories, study_history, trained_folder, trained_model
+from ucolnet_lib.notebook.results import beyond, study, study_categories, study_history, trained_folder, trained_model
 
 
 def test_the_committed_study_is_read():
@@ -14,6 +14,13 @@ def test_the_committed_study_is_read():
     for row in content["summary"]:
         for seed in range(row["seeds"]):
             assert len(study_history(row["model"], seed)) > 1
+
+
+def test_the_study_beyond_the_paper_is_read():
+    content = beyond()
+    assert {"validation", "rows", "says", "others"} <= set(content)
+    assert {"temperature", "vividness", "rmse", "of_gray", "colourfulness"} <= set(content["validation"]["mse"][0])
+    assert {"mse", "bins"} <= set(content["says"]) <= set(content["validation"])
 
 
 @pytest.mark.parametrize("name", ["iizuka", "ucolnet_v1", "ucolnet_v2", "ucolnet_v3"])
@@ -32,5 +39,6 @@ def test_what_is_not_there():
 
 def test_without_a_clone(monkeypatch):
     monkeypatch.setattr(results, "repository", lambda: None)
-    with pytest.raises(UcolnetError, match="clone"):
-        study()
+    for read in (study, beyond):
+        with pytest.raises(UcolnetError, match="clone"):
+            read()

@@ -63,7 +63,7 @@ class Explorer:
 
         def update(_=None) -> None:
             gray, coloured, truth = self.rows[choice.value]
-            left.value, right.value = _png(wipe(gray, coloured, border.value)), _png(truth)
+            left.value, right.value = png(wipe(gray, coloured, border.value)), png(truth)
 
         border.observe(update, "value")
         choice.observe(update, "value")
@@ -73,7 +73,8 @@ class Explorer:
         return ipywidgets.VBox([ipywidgets.HBox([choice, border]), ipywidgets.HBox([before, after])])
 
 
-def _png(rgb: np.ndarray) -> bytes:
+def png(rgb: np.ndarray) -> bytes:
+    """A picture, uint8 (H, W, 3), as the content of a PNG file: what `ipywidgets.Image` shows."""
     stream = io.BytesIO()
     Image.fromarray(rgb).save(stream, format="PNG")
     return stream.getvalue()

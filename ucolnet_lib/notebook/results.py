@@ -13,7 +13,7 @@ from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.models import load_model
 from ucolnet_lib.notebook.setup import repository
 
-STUDY = "study-models"
+STUDY, BEYOND = "study-models", "beyond"
 
 
 def study() -> dict[str, Any]:
@@ -47,8 +47,13 @@ def trained_folder(model: str) -> Path:
     return folder
 
 
-def _folder() -> Path:
+def beyond() -> dict[str, Any]:
+    """results.json of `ucolnet study beyond`: validation, rows, says, and what they were made with."""
+    return json.loads((_folder(BEYOND) / "results.json").read_text(encoding="utf-8"))
+
+
+def _folder(study: str = STUDY) -> Path:
     root = repository()
     if root is None:
         raise UcolnetError("The results stand only in a clone of the repository. Clone it, and install it with -e.")
-    return root / "results" / STUDY
+    return root / "results" / study
