@@ -62,6 +62,7 @@ figures:
 	$(BIN)/python -m ucolnet_lib.figures.make runs/reproduce figures
 	$(BIN)/python -m ucolnet_lib.figures.study results/study-models
 	$(BIN)/python -m ucolnet_lib.figures.overfitting results/overfitting
+	$(BIN)/python -m ucolnet_lib.figures.coco_sample results/coco-sample
 
 badges:
 	@echo "Moves badges and set-up cells to this version and, with REPO=owner/name, to another address: seconds."
