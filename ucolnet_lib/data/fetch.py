@@ -10,8 +10,9 @@ import zipfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from tqdm import tqdm
 
@@ -215,25 +216,38 @@ def _unpack(archive: Path, folder: FetchedFolder, names: list[str], record: Call
 def _fetch_images(server: _Server, folder: FetchedFolder, missing: Sizes, record: Callable) -> None:
     """Fetch images side by side; one that fails does not stop the others, unless many fail."""
 
-    def bring(name: str) -> tuple[str, str | UcolnetError]:
-        try:
-            return name, server.bring_image(folder, name, missing[name])
-        except UcolnetError as error:
-            return name, error
+    tasks: SimpleQueue[str] = SimpleQueue()
+    results: SimpleQueue[tuple[str, str | Exception]] = SimpleQueue()
+    for name in missing:
+        tasks.put(name)
+
+    def bring_all() -> None:
+        while not tasks.empty():
+            try:
+                name = tasks.get_nowait()
+            except Empty:
+                return
+            try:
+                results.put((name, server.bring_image(folder, name, missing[name])))
+            except Exception as error:
+                results.put((name, error))
 
     failures: list[UcolnetError] = []
     quiet = not (server.progress and missing)
-    # Threads of a ThreadPool, unlike those of an executor, do not hold up who interrupts a server that is silent.
+    # Daemons, unlike the threads of an executor, do not hold up who interrupts a server that is silent. And a Ctrl-C
+    # at the wrong moment can leave a pool of multiprocessing locked for ever; a SimpleQueue it cannot.
+    for _ in range(min(THREADS, len(missing))):
+        Thread(target=bring_all, daemon=True).start()
     try:
-        with (
-            ThreadPool(THREADS) as pool,
-            tqdm(total=len(missing), desc=folder.split, unit="image", disable=quiet) as bar,
-        ):
-            for name, result in pool.imap_unordered(bring, missing):
+        with tqdm(total=len(missing), desc=folder.split, unit="image", disable=quiet) as bar:
+            for _ in missing:
+                name, result = results.get()
                 if isinstance(result, str):
                     record(name, result)
                     bar.update()
                     continue
+                if not isinstance(result, UcolnetError):
+                    raise result
                 failures.append(result)
                 if len(failures) == MOST_FAILURES:
                     break
