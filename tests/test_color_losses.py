@@ -122,6 +122,11 @@ def test_a_loss_that_does_not_fit_the_model(model, color_loss):
         create_loss(model, "balanced", 1.0, color_loss)
 
 
+def test_iizukas_models_keep_their_own_loss():
+    with pytest.raises(UcolnetError, match="trained with its own loss"):
+        create_loss("iizuka", "balanced", 1.0, "huber")
+
+
 def test_weights_stay_the_same_outside_of_training(pair):
     """A batch in several parts is looked at twice, the second time outside of training, and wants the same weights."""
     _, ab = pair

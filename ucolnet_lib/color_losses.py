@@ -58,7 +58,7 @@ class RebalancedCrossEntropy(MeanSquaredError):
     mean weight is 1. The shares are running means over the training batches: no pass over the data comes first.
 
     Args:
-        rebalance: 0 (all pixels alike) to 1 (all bins alike); 0.5 in the paper by Zhang et al.
+        rebalance: 0 (all pixels alike) towards 1 (all bins alike), below 1; 0.5 in the paper by Zhang et al.
     """
 
     def __init__(self, rebalance: float):

@@ -244,6 +244,8 @@ def create_loss(
             "belong together. Change color_loss or the model."
         )
     if model_name.startswith("iizuka"):
+        if color_loss != "mse":
+            raise UcolnetError(f"{model_name} is trained with its own loss. Leave color_loss at mse, not {color_loss}.")
         return IizukaLoss()
     color = create_color_loss(color_loss, rebalance)
     if alpha == "balanced":

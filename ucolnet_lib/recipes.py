@@ -72,7 +72,8 @@ class Recipe:
     color_loss: str = "mse"
     """`mse` is the paper's; `bins` is for the model ucolnet_v3_bins; see `color_losses`."""
     rebalance: float = 0.5
-    """How much more rare colours weigh when `color_loss` is bins: 0 all pixels alike, 1 all bins alike."""
+    """How much more rare colours weigh when `color_loss` is bins: 0 all pixels alike, towards 1 all bins alike (at
+    most 0.99: a colour that never occurs would weigh infinitely much)."""
     ema: float = 0.0
     """Keep, and test, an exponential moving average of the weights; this is its decay a step, 0 is off."""
     exposure: float = 0.0
@@ -94,7 +95,7 @@ class Recipe:
             "batch_size": (1, 65_536), "learning_rate": (1e-8, 100), "weight_decay": (0, 10), "momentum": (0, 0.9999),
             "decay": (1e-3, 1), "decay_epochs": (1, 100_000), "alpha_value": (0, 1e6), "crop_area": (0.05, 1),
             "validation_share": (0.01, 0.9), "patience": (0, 100_000), "limit": (0, 10**9), "seed": (0, 2**31 - 1),
-            "rebalance": (0, 1), "ema": (0, 0.99999), "exposure": (0, 2), "dropout": (0, 0.9),
+            "rebalance": (0, 0.99), "ema": (0, 0.99999), "exposure": (0, 2), "dropout": (0, 0.9),
         }  # fmt: skip
         for key, (low, high) in ranges.items():
             if not low <= getattr(self, key) <= high:
