@@ -124,6 +124,14 @@ def test_bad_settings(setting, words, toy, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_recipe_brings_its_own_model(toy, tmp_path):
+    """`demo` wants prepared data: that is said, and not that the model is wrong."""
+    done = ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--recipe", "demo")
+    assert_one_sentence(done, "prepare")
+    done = ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--recipe", "demo", "--model", "ucolnet_v3")
+    assert_one_sentence(done, "ucolnet_v3", "bins")
+
+
 def test_unknown_model_and_recipe(toy, tmp_path):
     assert_one_sentence(ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--model", "v9"), "v9", "ucolnet_v3")
     assert_one_sentence(ucolnet("train", "--data", toy, "--out", tmp_path / "r", "--recipe", "soup"), "soup", "toy")

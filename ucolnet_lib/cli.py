@@ -128,7 +128,10 @@ def models(
 def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
-    model: Annotated[str, typer.Option(help="A name that `ucolnet models` lists.")] = "ucolnet_v3",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name that `ucolnet models` lists; else ucolnet_v3, or the model of the recipe demo."),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="paper, t4, a100, demo, study, sample, toy or smoke.")] = "toy",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one number of the recipe.")
@@ -143,10 +146,11 @@ def train(
 
     from ucolnet_lib.figures.filmstrip import filmstrip
     from ucolnet_lib.figures.style import save
-    from ucolnet_lib.recipes import recipe_for
+    from ucolnet_lib.recipes import OWN_MODEL, recipe_for
     from ucolnet_lib.training import train as train_model
     from ucolnet_lib.training.tensorboard import TensorBoard
 
+    model = model or OWN_MODEL.get(recipe, "ucolnet_v3")
     numbers = recipe_for(recipe, model, parse_settings(settings))
     on_epoch = TensorBoard() if tensorboard else None
     run = train_model(model, numbers, data, out, resume, say=typer.echo, on_epoch=on_epoch)

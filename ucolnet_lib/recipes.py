@@ -157,6 +157,9 @@ _DEMO = _TOY.replace(
     leave_out_gray=True, color_loss="bins", ema=0.999, exposure=0.2,
 )  # fmt: skip
 
+OWN_MODEL = {"demo": "ucolnet_v3_bins_no_segmentation"}
+"""Recipe -> the model that it was made for, where that is none of the paper's."""
+
 _AS_THE_PAPER = ("paper", "t4", "a100")
 
 RECIPES: dict[str, Recipe] = {

@@ -46,6 +46,10 @@ def test_variants_differ_from_the_row_they_are_compared_with_in_what_they_say(pr
     assert changes("huber", "mse") == changes("chroma_weighted", "mse") == {"color_loss"}
     assert changes("mse_augmented", "mse") == changes("bins_augmented", "bins") == {"crop_area", "exposure", "ema"}
     assert changes("bins", "mse") == {"color_loss"}
+    assert changes("bins_not_rebalanced", "bins") == {"rebalance"}
+    assert changes("bins_dropout", "bins_augmented") == {"dropout"}
+    assert changes("bins_wide", "bins_augmented") == {"width"}
+    assert changes("mse_segmentation", "mse") == set(), "here the model differs"
     assert trial("bins", "full").recipe.size == RECIPES["demo"].size
 
 

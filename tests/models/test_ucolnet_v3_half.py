@@ -16,7 +16,7 @@ BINS = len(bin_centres())
 class TestEach:
     @pytest.mark.parametrize("size", [(32, 64), (17, 23), (1, 1), (1, 64)])
     def test_output_has_the_size_of_the_input(self, tiny, name, size):
-        output = tiny(name)(100 * torch.rand(2, 1, *size))
+        output = tiny(name).eval()(100 * torch.rand(2, 1, *size))
         assert output.ab.shape == (2, 2, *size) and output.ab.isfinite().all()
         assert (output.logits is None) == name.endswith("no_segmentation")
         assert output.logits is None or output.logits.shape == (2, 7, *size)
@@ -97,10 +97,11 @@ def test_gain_makes_the_same_colours_more_vivid(tiny, name):
 
 
 def test_bins_come_with_their_scores_and_the_centres_are_not_saved(tiny):
-    model = tiny("ucolnet_v3_bins")
-    output = model(100 * torch.rand(1, 1, 64, 32))
+    model, lightness = tiny("ucolnet_v3_bins"), 100 * torch.rand(1, 1, 64, 32)
+    output = model.eval()(lightness)
     assert isinstance(output, BinsOutput) and output.ab_logits.shape == (1, BINS, 32, 16)
     assert "centres" not in model.state_dict()
+    assert model.train()(lightness).ab is None, "a training step has no use for the mean of the colours"
 
 
 def test_dropout_works_in_training_alone(tiny):

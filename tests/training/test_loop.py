@@ -194,6 +194,13 @@ def test_beyond_the_paper_interrupted_and_resumed_equals_uninterrupted(toy, tmp_
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.parametrize(("changes", "words"), [({"dropout": 0.1}, "dropout"), ({"color_loss": "bins"}, "bins")])
+def test_what_a_model_cannot_be_trained_with_leaves_no_folder(changes, words, toy, tmp_path):
+    with pytest.raises(UcolnetError, match=words):
+        quiet_train("ucolnet_v3", TINY.replace(**changes), toy, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_mean_of_the_weights_is_what_is_saved(toy, tmp_path):
     """By hand: mean = decay * mean + (1 - decay) * weights after every step, from the weights after the first."""
     recipe = TINY.replace(epochs=2, ema=0.8)

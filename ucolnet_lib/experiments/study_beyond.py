@@ -69,8 +69,16 @@ VARIANTS: dict[str, Variant] = {
     "chroma_weighted": Variant(
         "mse in which vivid pixels weigh more", changes=_PLAIN | {"color_loss": "chroma_weighted"}
     ),
+    "mse_segmentation": Variant(
+        "mse with the segmentation decoder and its loss", "ucolnet_v3_half", _PLAIN | {"color_loss": "mse"}
+    ),
     "bins": Variant("a distribution over bins of ab, in which rare colours weigh more", _BINS, _PLAIN),
+    "bins_not_rebalanced": Variant("bins in which all pixels weigh alike", _BINS, _PLAIN | {"rebalance": "0"}),
     "bins_augmented": Variant("bins, strong crops, exposure, mean of the weights", _BINS, _STRONG),
+    "bins_dropout": Variant(
+        "bins_augmented, a fifth of the bottleneck's channels left out", _BINS, _STRONG | {"dropout": "0.2"}
+    ),
+    "bins_wide": Variant("bins_augmented, half as wide again", _BINS, _STRONG | {"width": "0.75"}),
 }
 
 SIZES: dict[str, dict[str, str]] = {

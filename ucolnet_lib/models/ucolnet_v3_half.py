@@ -37,9 +37,12 @@ from ucolnet_lib.models.blocks import Decoder, Encoder, initialise, scale_channe
 
 
 class BinsOutput(NamedTuple):
-    """`Output`, and ab_logits: float32 (N, BINS, H/2, W/2), the scores of the colours before the softmax."""
+    """`Output`, and ab_logits: float32 (N, BINS, H/2, W/2), the scores of the colours before the softmax.
 
-    ab: Tensor
+    ab is None in training mode: the loss needs the scores alone, and the mean would take a quarter of a step's time.
+    """
+
+    ab: Tensor | None
     logits: Tensor | None
     ab_logits: Tensor
 
@@ -101,7 +104,8 @@ class UColNetV3Half(ColorizationModel):
         if self.segmentation:
             logits = whole(self.segmentation_output(self.segmentation_decoder(x, skips)).float())
         if self.bins:
-            return BinsOutput(self.gain * whole(self.annealed_mean(color)), logits, color)
+            ab = None if self.training else self.gain * whole(self.annealed_mean(color))
+            return BinsOutput(ab, logits, color)
         return Output(self.gain * whole(AB_MAX * torch.tanh(color)), logits)
 
     def annealed_mean(self, ab_logits: Tensor) -> Tensor:

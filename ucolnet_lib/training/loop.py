@@ -64,11 +64,13 @@ def train(
     Returns:
         the finished run.
     Raises:
-        UcolnetError: `out` holds another run, the data are missing or broken or do not fit on the device, or the loss
-            stopped being finite.
+        UcolnetError: the model cannot be trained by this recipe, `out` holds another run, the data are missing or
+            broken or do not fit on the device, or the loss stopped being finite.
     """
     run = Run(out)
+    # First what a recipe may have wrong: then no folder is left.
     model = build_model(model_name, recipe)
+    loss_function = create_loss(model_name, recipe.alpha, recipe.alpha_value, recipe.color_loss, recipe.rebalance)
     # Accelerate finds the device, and the other processes where there are any (see README, "Several GPUs").
     AcceleratorState._reset_state()  # an earlier run of this process may have had another precision
     # On a machine without a graphics card it must be told so, or it would not see the other processes.
@@ -105,9 +107,7 @@ def train(
     if recipe.compile:
         model.compile()
     optimizer = _create_optimizer(model, recipe)
-    loss_function = create_loss(
-        model_name, recipe.alpha, recipe.alpha_value, recipe.color_loss, recipe.rebalance
-    ).to(accelerator.device)
+    loss_function.to(accelerator.device)
     model, optimizer = accelerator.prepare(model, optimizer)
     plain = accelerator.unwrap_model(model)
     # What is validated and saved: the running mean of the weights, where the recipe keeps one.
@@ -198,6 +198,11 @@ def build_model(name: str, recipe: Recipe) -> nn.Module:
     extra = {"global_size": recipe.global_size} if name.startswith("iizuka") else {}
     if name in BEYOND_THE_PAPER:
         extra = {"dropout": recipe.dropout}
+    elif recipe.dropout:
+        raise UcolnetError(
+            f"{name} has no dropout, as the paper's models have none. Leave dropout at 0, or take one of: "
+            f"{', '.join(BEYOND_THE_PAPER)}."
+        )
     return create_model(name, width=recipe.width, **extra)
 
 
