@@ -22,19 +22,26 @@ CHROMA_SCALE = 20.0
 FREQUENCY_MOMENTUM = 0.99
 
 
-class MeanSquaredError(nn.Module):
-    """The paper's: squared error of ab in units of AB_MAX (110), so that it lies in 0..4."""
+class ColorLoss(nn.Module):
+    """What all have in common."""
 
     def forward(self, output, ab: torch.Tensor) -> torch.Tensor:
-        """`output`: its `.ab`, and `ab`: (N, 2, H, W), CIELAB units. Returns (2,): sum of squares, number of values."""
-        squares = F.mse_loss(output.ab / AB_MAX, ab / AB_MAX, reduction="sum")
-        return torch.stack((squares, torch.full_like(squares, ab.numel())))
+        """`output`: its `.ab`, and `ab`: (N, 2, H, W), CIELAB units. Returns (2,): sum of errors, sum of weights."""
+        raise NotImplementedError
 
     def take_in(self, sums: torch.Tensor) -> None:
         """Called in training with the sums of each whole batch."""
 
 
-class Huber(MeanSquaredError):
+class MeanSquaredError(ColorLoss):
+    """The paper's: squared error of ab in units of AB_MAX (110), so that it lies in 0..4."""
+
+    def forward(self, output, ab: torch.Tensor) -> torch.Tensor:
+        squares = F.mse_loss(output.ab / AB_MAX, ab / AB_MAX, reduction="sum")
+        return torch.stack((squares, torch.full_like(squares, ab.numel())))
+
+
+class Huber(ColorLoss):
     """Huber's loss (1964) on ab in units of AB_MAX: half the square up to HUBER_DELTA, linear above."""
 
     def forward(self, output, ab: torch.Tensor) -> torch.Tensor:
@@ -42,7 +49,7 @@ class Huber(MeanSquaredError):
         return torch.stack((errors, torch.full_like(errors, ab.numel())))
 
 
-class ChromaWeighted(MeanSquaredError):
+class ChromaWeighted(ColorLoss):
     """Squared error in which a pixel weighs 1 + chroma / CHROMA_SCALE, its true chroma: vivid pixels are rare."""
 
     def forward(self, output, ab: torch.Tensor) -> torch.Tensor:
@@ -51,7 +58,7 @@ class ChromaWeighted(MeanSquaredError):
         return torch.stack((squares.sum(), 2 * weight.sum()))
 
 
-class RebalancedCrossEntropy(MeanSquaredError):
+class RebalancedCrossEntropy(ColorLoss):
     """Cross-entropy over the bins of the ab plane, in which rare colours weigh more (Zhang et al. 2016, section 2.2).
 
     The weight of a bin is 1 / (rebalance * p + (1 - rebalance) / BINS), p its share of all pixels, scaled so that the
@@ -92,7 +99,7 @@ class RebalancedCrossEntropy(MeanSquaredError):
         self.frequency.lerp_(counts / counts.sum().clamp_min(1e-12), 1 - FREQUENCY_MOMENTUM)
 
 
-def create_color_loss(name: str, rebalance: float = 0.5) -> MeanSquaredError:
+def create_color_loss(name: str, rebalance: float = 0.5) -> ColorLoss:
     """The colour loss of a recipe: `mse`, `huber`, `chroma_weighted`, or `bins`, for models that predict bins."""
     kinds = {"mse": MeanSquaredError, "huber": Huber, "chroma_weighted": ChromaWeighted}
     return RebalancedCrossEntropy(rebalance) if name == "bins" else kinds[name]()

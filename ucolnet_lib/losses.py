@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ucolnet_lib.color import AB_MAX
-from ucolnet_lib.color_losses import MeanSquaredError, create_color_loss
+from ucolnet_lib.color_losses import ColorLoss, MeanSquaredError, create_color_loss
 from ucolnet_lib.common import IGNORE_INDEX, UcolnetError
 
 
@@ -168,7 +168,7 @@ class LossTerms(NamedTuple):
 class _Loss(nn.Module):
     """colour + alpha x (the losses of the second task)."""
 
-    def __init__(self, alpha: nn.Module, color: MeanSquaredError | None = None):
+    def __init__(self, alpha: nn.Module, color: ColorLoss | None = None):
         super().__init__()
         self.alpha = alpha
         self.color = color or MeanSquaredError()

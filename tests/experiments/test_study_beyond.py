@@ -101,7 +101,7 @@ def test_the_whole_study(toy, prepared, tmp_path, monkeypatch):
     assert table in said and [line.split(" | ")[0] for line in table.splitlines()[2:5]] == [
         "| mse", "| bins_augmented", "| mine",
     ]  # fmt: skip
-    assert (tmp_path / "out" / "figures" / "strengths.png").is_file()
+    assert {p.name for p in (tmp_path / "out" / "figures").glob("*.png")} == {"strengths.png", "colourings.png"}
 
     # A second call, in a clone without work/, trains and measures nothing.
     shutil.rmtree(tmp_path / "out" / "work")

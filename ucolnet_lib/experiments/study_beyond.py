@@ -81,6 +81,9 @@ VARIANTS: dict[str, Variant] = {
     "bins_wide": Variant("bins_augmented, half as wide again", _BINS, _STRONG | {"width": "0.75"}),
 }
 
+SHOWN = ("mse", "bins_not_rebalanced", "bins")
+"""The variants in the grid of pictures, one step each; more columns would be too small to see."""
+
 SIZES: dict[str, dict[str, str]] = {
     "smoke": {"size": "32", "width": "0.125", "epochs": "1", "limit": "48"},
     "toy": {"size": "96", "width": "0.5", "epochs": "3"},
@@ -153,7 +156,8 @@ def study_beyond(
     }
     write_results(results, out)
     save(strength_curves(chosen), out / "figures" / "strengths")
-    folders = {run.name: out / "work" / run.key for run in runs} | dict(zip(added, map(Path, others), strict=True))
+    folders = {run.name: out / "work" / run.key for run in runs if run.name in SHOWN}
+    folders |= dict(zip(added, map(Path, others), strict=True))
     if all(folder.is_dir() for folder in folders.values()):  # not in a clone, where the weights are not
         grid = colouring_grid({name: Colorizer.load(folder) for name, folder in folders.items()})
         save(grid, out / "figures" / "colourings")

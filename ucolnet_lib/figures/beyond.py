@@ -19,7 +19,8 @@ from ucolnet_lib.colorizer import Colorizer
 from ucolnet_lib.figures.grid import picture_grid
 from ucolnet_lib.figures.style import style
 
-_COLORS = ("#000000", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#ee7733", "#0077bb")
+_COLORS = ("#000000", "#4477aa", "#66ccee", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb", "#ee7733", "#0077bb",
+           "#882255")  # fmt: skip
 
 
 def strength_curves(validation: Mapping[str, Sequence[Mapping]]) -> Figure:
@@ -44,7 +45,7 @@ def strength_curves(validation: Mapping[str, Sequence[Mapping]]) -> Figure:
         lowest = min(r["of_gray"] for rows in validation.values() for r in rows)
         ax.set(
             xlim=(0, 1.25), ylim=(lowest - 0.01, 1.15), xlabel="colourfulness, of the true photographs'",
-            ylabel="RMSE, of the gray photographs'", title="More colour costs more error",
+            ylabel="RMSE, of the gray photographs'", title="Error against colour, from gray to vivid",
         )  # fmt: skip
         ax.xaxis.set_major_formatter(PercentFormatter(1))
         ax.legend(fontsize=8, ncols=2, loc="upper left")
