@@ -6,7 +6,13 @@ from scipy import stats
 
 from ucolnet_lib.common import UcolnetError
 from ucolnet_lib.evaluation.bootstrap import Resamples
-from ucolnet_lib.evaluation.statistics import Interval, interval_over_seeds, rmse_difference, seed_interval
+from ucolnet_lib.evaluation.statistics import (
+    Interval,
+    interval_over_seeds,
+    pooled_interval,
+    rmse_difference,
+    seed_interval,
+)
 
 
 def test_the_interval_over_seeds_is_scipys():
@@ -14,6 +20,44 @@ def test_the_interval_over_seeds_is_scipys():
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     ours = seed_interval(values)
     assert (ours.estimate, ours.low, ours.high) == pytest.approx((values.mean(), theirs.low, theirs.high))
+
+
+def ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.estimate, interval.low, interval.high
+
+
+def test_two_models_alone_have_nothing_to_pool():
+    values = np.array([[3.0, 5, 4, 9], [2.0, 2, 4, 5]])
+    assert ends(pooled_interval(values, 0, 1)) == pytest.approx(ends(seed_interval(values[0] - values[1])))
+    assert pooled_interval(values, 1, 0).low == pytest.approx(-pooled_interval(values, 0, 1).high)
+
+
+def test_differences_that_agree_by_luck_are_not_certain():
+    """Two seeds in which v3 comes 4 epochs after v1, while other models jump by 5: no certainty."""
+    values = np.array([[12, 14], [16, 18], [12, 7], [13, 17]])
+    assert ends(seed_interval(values[1] - values[0])) == (4, 4, 4)
+    found = pooled_interval(values, 1, 0)
+    # By hand: the seeds' means differ by 0.75, so the residuals are +-0.625, 0.625, 2.875, 1.625: 24.1 with 3 degrees.
+    variance = 2 * 2 * (0.625**2 * 2 + 2.875**2 + 1.625**2) / 3 / 2
+    assert ends(found) == pytest.approx((4, *(4 + np.array([-1, 1]) * stats.t.ppf(0.975, 3) * np.sqrt(variance))))
+    assert found.sign == 0
+
+
+def test_the_pooled_interval_holds_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    level = np.array([[0.0], [1], [5], [2]])
+    held = 0
+    for _ in range(2000):
+        values = level + random.normal(0, 3, 2) + random.normal(0, 1, (4, 2))
+        found = pooled_interval(values, 2, 0)
+        held += found.low <= 5 <= found.high
+    assert 0.935 < held / 2000 < 0.965
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (4, 1)])
+def test_one_model_or_one_seed_says_nothing(shape):
+    found = pooled_interval(np.ones(shape), 0, 0)
+    assert (found.low, found.high) == (-np.inf, np.inf)
 
 
 def test_seeds_and_resamples_are_both_counted():

@@ -47,6 +47,25 @@ def seed_interval(differences: np.ndarray) -> Interval:
     return _student([(_variance_of_mean(values), len(values) - 1)], values.mean())
 
 
+def pooled_interval(values: np.ndarray, first: int, second: int) -> Interval:
+    """The difference of two of several models in one number a training, mean over the seeds.
+
+    Where there are two or three seeds, the differences of two models may agree by luck, above all if the number is a
+    whole one, such as an epoch. So chance is estimated from all models together: it is what neither the model nor the
+    seed explains (two-way analysis of variance without repetition). All models' trainings are taken to vary alike.
+
+    Args:
+        values: (M, S), for each model and seed. With one model or one seed the interval is infinite.
+        first, second: rows of `values`; the first's minus the second's.
+    """
+    values = np.asarray(values, float)
+    models, seeds = values.shape
+    unexplained = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+    freedom = (models - 1) * (seeds - 1)
+    variance = 2 * np.square(unexplained).sum() / freedom / seeds if freedom else np.inf
+    return _student([(variance, freedom)], (values[first] - values[second]).mean())
+
+
 def interval_over_seeds(values: np.ndarray) -> Interval:
     """The mean over the seeds of a number, with chance by seeds and by images; the images' is the variance over the
     resamples of a bootstrap (`bootstrap.Resamples`) in place of the jackknife's.

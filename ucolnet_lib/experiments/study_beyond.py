@@ -17,7 +17,7 @@ and what `study.py` writes: rows/, history/, work/ (run folders: large, not to b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def study_beyond(
     results = {
         "rows": table_rows(measurements.controls(sizes), tested),
         "validation": chosen,
-        "says": {name: variant.says for name, variant in VARIANTS.items()},
+        "says": {name: variant.says for name, variant in VARIANTS.items()} | _say_others(added, others),
         "others": list(added),
         "profile": profile,
         "recipes": {run.name: run.recipe.to_dict() for run in runs},
@@ -164,6 +164,15 @@ def study_beyond(
     say(reading_table(results))
     say(f"Tables, results.json and figures lie in {out}.")
     return results
+
+
+def _say_others(names: Iterable[str], folders: Sequence[str | Path]) -> dict[str, str]:
+    """What the table says of models trained elsewhere."""
+    recipes = [read_recipe(folder).recipe for folder in folders]
+    return {
+        name: f"trained apart: {recipe.color_loss}, {recipe.epochs} epochs, {recipe.size} px"
+        for name, recipe in zip(names, recipes, strict=True)
+    }
 
 
 def _photographs(data: str | Path, recipe: Recipe) -> dict[str, int]:
@@ -259,8 +268,7 @@ def variant_rows(results: Mapping) -> list[dict]:
     found = []
     for name, strength in results["validation"].items():
         as_it_is = next(r for r in strength if r["vividness"] == 1 and r["temperature"] == strength[-1]["temperature"])
-        says = results["says"].get(name, "trained longer: the recipe `demo`" if name == "demo" else "trained elsewhere")
-        found.append(rows[name] | {"name": name, "says": says, "held_out": as_it_is})
+        found.append(rows[name] | {"name": name, "says": results["says"][name], "held_out": as_it_is})
     return found
 
 

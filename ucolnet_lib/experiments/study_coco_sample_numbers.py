@@ -20,7 +20,7 @@ import pandas as pd
 
 from ucolnet_lib.evaluation.bootstrap import Resamples, interval
 from ucolnet_lib.evaluation.evaluate import Evaluation
-from ucolnet_lib.evaluation.statistics import interval_over_seeds, rmse_difference, seed_interval
+from ucolnet_lib.evaluation.statistics import interval_over_seeds, pooled_interval, rmse_difference
 from ucolnet_lib.evaluation.systems import FULL_LIGHTNESS
 
 DIGITS = {"rmse_rgb": 3, "rmse_ab": 3, "colourfulness": 2}
@@ -195,11 +195,11 @@ MEASURES = ("ab_rmse", "best_epoch", "final_gap")
 
 def comparisons(contents: Mapping[str, Sequence[Mapping]], systems: Mapping[str, Sequence[Mapping]]) -> list[dict]:
     """Every two models by every measure: the first's value minus the second's, mean over the seeds, and its interval
-    from `low` to `high`, None where it has no end. The ab RMSE is paired over seeds and photographs, the others over
-    seeds alone.
+    from `low` to `high`, None where it has no end. The ab RMSE is paired over seeds and photographs; of the others
+    there is one number a training, and chance is estimated from all models (`pooled_interval`).
     """
-    found = []
-    for first, second in combinations(contents, 2):
+    found, names = [], list(contents)
+    for first, second in combinations(names, 2):
         for measure in MEASURES:
             if measure == "ab_rmse":
                 (ours, counts), (theirs, _) = (
@@ -207,8 +207,8 @@ def comparisons(contents: Mapping[str, Sequence[Mapping]], systems: Mapping[str,
                 )
                 told = rmse_difference(ours, theirs, counts[0])
             else:
-                values = [[content["overfitting"][measure] for content in contents[name]] for name in (first, second)]
-                told = seed_interval(np.subtract(*values))
+                values = [[content["overfitting"][measure] for content in contents[name]] for name in names]
+                told = pooled_interval(values, names.index(first), names.index(second))
             low, high = (float(end) if np.isfinite(end) else None for end in (told.low, told.high))
             found.append(
                 {"first": first, "second": second, "measure": measure, "difference": float(told.estimate)}

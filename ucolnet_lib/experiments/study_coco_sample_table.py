@@ -186,7 +186,11 @@ def _models(results: Mapping) -> list[str]:
             for what, pair in PAIRS.items() for entry in [_comparison(results, *pair, "ab_rmse")]]  # fmt: skip
     told = [c for c in results["comparisons"] if c["measure"] == "ab_rmse"]
     real = sum(_sign(c) != 0 for c in told)
-    return [*said, f"Of all {len(told)} pairs of models, the ab RMSE tells {real} apart."]
+    return [
+        *said,
+        f"Of all {len(told)} pairs of models, the ab RMSE tells {real} apart. Of so many comparisons, about "
+        f"{max(1, round(len(told) / 20))} would seem real by chance.",
+    ]
 
 
 def _detection(results: Mapping) -> list[str]:
