@@ -21,7 +21,7 @@ from ucolnet_lib.evaluation.systems import (
     _upsampled_classes,
     model_pictures,
 )
-from ucolnet_lib.models import Output
+from ucolnet_lib.models import Output, create_model
 
 BICUBIC = Image.Resampling.BICUBIC
 NOTHING_KNOWN = ChromaStatistics(np.zeros(2), np.zeros((81, 2)), "train2017")
@@ -140,6 +140,18 @@ def test_what_a_models_picture_depends_on():
     with torch.no_grad():
         model[0].bias[1] += 1e-6
     assert len({first, changed, key(model)}) == 3
+
+
+def test_a_models_settings_count_too():
+    """A gain changes the picture, and neither the weights nor the layers."""
+
+    def key(**settings):
+        model = create_model("ucolnet_v3_bins", width=1 / 16, **settings)
+        for parameter in model.parameters():
+            nn.init.zeros_(parameter)
+        return ModelSystem("m", model, 8).key("m", 1)
+
+    assert key() == key() and len({key(), key(gain=0.5), key(gain=0.6), key(temperature=0.5)}) == 4
 
 
 def test_the_presumed_path_is_the_gray_picture_resized_by_pil(photos):

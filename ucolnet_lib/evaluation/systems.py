@@ -8,6 +8,7 @@ colour.
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,9 @@ class ModelSystem(System):
         self.model, self.size, self.seed, self.matched_gray = model.eval(), size, seed, matched_gray
         self.name = name
         self.variants = (name, name + FULL_LIGHTNESS) + ((name + MATCHED_GRAY,) if matched_gray else ())
-        digest = hashlib.sha256(f"{type(model)} {model}".encode())
+        # The configuration too: a temperature or a gain stands neither in the weights nor in what a module prints.
+        config = json.dumps(getattr(model, "config", None), sort_keys=True, default=str)
+        digest = hashlib.sha256(f"{type(model)} {model} {config}".encode())
         for key, tensor in model.state_dict().items():
             digest.update(key.encode() + tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
         self._weights = digest.hexdigest()
