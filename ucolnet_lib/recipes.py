@@ -153,7 +153,7 @@ _SAMPLE = _TOY.replace(
 
 # The model that ships with the package. Not the paper's: see models/ucolnet_v3_half.py and notebook 14.
 _DEMO = _TOY.replace(
-    name="demo", size=128, width=0.5, epochs=9, learning_rate=4e-3, crop_area=0.3, validation_share=0.05,
+    name="demo", size=128, width=0.5, epochs=18, learning_rate=4e-3, crop_area=0.3, validation_share=0.05,
     leave_out_gray=True, color_loss="bins", ema=0.999, exposure=0.2,
 )  # fmt: skip
 

@@ -156,7 +156,8 @@ def study_beyond(
     }
     write_results(results, out)
     save(strength_curves(chosen), out / "figures" / "strengths")
-    folders = {run.name: out / "work" / run.key for run in runs if run.name in SHOWN}
+    keys = {run.name: run.key for run in runs}
+    folders = {name: out / "work" / keys[name] for name in SHOWN if name in keys}
     folders |= dict(zip(added, map(Path, others), strict=True))
     if all(folder.is_dir() for folder in folders.values()):  # not in a clone, where the weights are not
         grid = colouring_grid({name: Colorizer.load(folder) for name, folder in folders.items()})
