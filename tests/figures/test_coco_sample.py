@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ucolnet_lib.common import UcolnetError
-from ucolnet_lib.figures.coco_sample import beside_gray, make_coco_sample_figures
+from ucolnet_lib.figures.coco_sample import _late_curves, beside_gray, make_coco_sample_figures
 from ucolnet_lib.figures.style import COLORS
 
 
@@ -64,3 +64,13 @@ def test_from_the_folder_of_a_study(tmp_path):
     made = make_coco_sample_figures(tmp_path)
     assert [p.name for p in made] == ["loss-curves.png", "loss-curves.pdf", "beside-gray.png", "beside-gray.pdf"]
     assert all(p.stat().st_size > 5_000 for p in made)
+
+
+def test_curves_are_drawn_at_the_scale_of_the_overfitting():
+    """The first epochs lie far above; all later ones are in sight."""
+    loss = 0.02 + 0.0001 * np.abs(np.arange(8) - 5)
+    table = pd.DataFrame({"epoch": np.arange(1, 9), "train_color": loss - 0.001, "validation_color": loss})
+    table.loc[0, "validation_color"] = 0.5
+    ax = _late_curves({"ucolnet_v3": [table]}).axes[0]
+    low, high = ax.get_ylim()
+    assert ax.get_yscale() == "linear" and low < 0.019 < 0.0203 < high < 0.022

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -34,8 +35,19 @@ def make_coco_sample_figures(out: str | Path) -> list[Path]:
         row["model"]: [pd.read_csv(out / "history" / f"{row['model']}-{seed}.csv") for seed in range(row["seeds"])]
         for row in results["trainings"]
     }
-    figures = {"loss-curves": loss_curves(histories), "beside-gray": beside_gray(results["rows"])}
+    figures = {"loss-curves": _late_curves(histories), "beside-gray": beside_gray(results["rows"])}
     return [path for name, figure in figures.items() for path in save(figure, out / "figures" / name)]
+
+
+def _late_curves(histories: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """`loss_curves` at the scale of the overfitting, which is a few percent: the first epochs run out at the top."""
+    figure = loss_curves(histories)
+    settled = pd.concat(history.iloc[len(history) // 4 :] for seeds in histories.values() for history in seeds)
+    losses = settled[["train_color", "validation_color"]].to_numpy()
+    room = 0.1 * np.ptp(losses)
+    # The axes share their scale.
+    figure.axes[0].set(yscale="linear", ylim=(losses.min() - 2 * room, losses.max() + 2 * room))
+    return figure
 
 
 def beside_gray(rows: Sequence[Mapping]) -> Figure:
