@@ -400,9 +400,12 @@ def test_a_process_killed_in_the_middle_of_the_archive_goes_on(mirror, get, tmp_
 
 def kill_when(mirror, tmp_path, choice, ready, how=None) -> None:
     """Fetch in a process of its own and end it when `ready`; it must be gone at once, also where the server stalls."""
+    # A shell that runs the tests in the background lets them, and what they start, ignore Ctrl-C.
     code = f"""
+        import signal
         from tests.data.mirror import quick
         from ucolnet_lib.data.fetch import fetch_coco
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         fetch_coco({str(tmp_path / "out")!r}, "val2017", {choice}, mirror={mirror.address!r}, downloader=quick(600))
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stderr=subprocess.DEVNULL)
