@@ -37,7 +37,7 @@ def test_differences_that_agree_by_luck_are_not_certain():
     values = np.array([[12, 14], [16, 18], [12, 7], [13, 17]])
     assert ends(seed_interval(values[1] - values[0])) == (4, 4, 4)
     found = pooled_interval(values, 1, 0)
-    # By hand: the seeds' means differ by 0.75, so the residuals are +-0.625, 0.625, 2.875, 1.625: 24.1 with 3 degrees.
+    # By hand: the seeds' means are 13.25 and 14; what is left is 0.625, 0.625, 2.875 and 1.625 in either seed.
     variance = 2 * 2 * (0.625**2 * 2 + 2.875**2 + 1.625**2) / 3 / 2
     assert ends(found) == pytest.approx((4, *(4 + np.array([-1, 1]) * stats.t.ppf(0.975, 3) * np.sqrt(variance))))
     assert found.sign == 0
